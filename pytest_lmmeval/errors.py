@@ -1,0 +1,93 @@
+"""What can go wrong, as one tree.
+
+    LmmError
+    ├── UsageError            an option, an argument or a name that the user gave
+    ├── TaskError             a task or suite file, or a function that it names, is at fault
+    ├── DataError             a data set, split or column that is not there
+    ├── BaselineError         a baseline file that cannot be read or does not belong to this run
+    └── ModelError            anything about the model under test
+        ├── ModelUnavailable  nothing can be measured: no server, wrong key, wrong model name
+        └── RequestError      one request failed for good; its siblings go on
+
+Every message is one line or one paragraph for the user: it names the file and line, the key, the
+value, what was expected and the nearest valid choice. No message ever holds an API key.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pytest_lmmeval.records import FailureKind
+
+
+class LmmError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class UsageError(LmmError):
+    """An option, an argument or a name that the user gave cannot be used."""
+
+
+class TaskError(LmmError):
+    """A task or suite file cannot be read, or a function that it names failed.
+
+    Args:
+        message: What is wrong, with the value found and what was expected.
+        path: The file, if there is one.
+        line: The 1-based line in ``path``, if known.
+    """
+
+    def __init__(
+        self, message: str, path: Path | str | None = None, line: int | None = None
+    ) -> None:
+        self.message = message
+        self.path = path
+        self.line = line
+        where = "" if path is None else f"{path}: " if line is None else f"{path}:{line}: "
+        super().__init__(f"{where}{message}")
+
+    def __reduce__(self) -> tuple[type[TaskError], tuple[str, Path | str | None, int | None]]:
+        return type(self), (self.message, self.path, self.line)
+
+
+class DataError(LmmError):
+    """A data set, a split or a column is not there, or the data cannot be read."""
+
+
+class BaselineError(LmmError):
+    """A baseline file cannot be read, or it does not belong to what was measured."""
+
+
+class ModelError(LmmError):
+    """Something about the model under test."""
+
+
+class ModelUnavailable(ModelError):  # noqa: N818 -- it names a state, like ConnectionRefused
+    """Nothing can be measured: no server, a wrong key, a wrong model name, no checkpoint."""
+
+
+class RequestError(ModelError):
+    """One request failed for good.
+
+    Args:
+        kind: The kind of failure, as counted in the results.
+        message: What the server or the model said, without credentials.
+    """
+
+    def __init__(self, kind: FailureKind, message: str) -> None:
+        self.kind = kind
+        self.message = message
+        super().__init__(f"{kind}: {message}")
+
+    def __reduce__(self) -> tuple[type[RequestError], tuple[FailureKind, str]]:
+        return type(self), (self.kind, self.message)
+
+
+def nearest(name: str, choices: Iterable[str]) -> str:
+    """Return ``" Did you mean 'x'?"`` for the closest of ``choices``, or an empty string."""
+    close = difflib.get_close_matches(name, sorted(choices), n=1, cutoff=0.6)
+    return f" Did you mean {close[0]!r}?" if close else ""

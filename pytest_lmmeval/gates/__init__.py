@@ -1,0 +1,1 @@
+"""Baselines, and the rules that turn a metric result into a verdict."""

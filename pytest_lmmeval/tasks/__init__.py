@@ -1,0 +1,1 @@
+"""Task YAMLs and what they become: docs, prompts, requests, samples and metric results."""
