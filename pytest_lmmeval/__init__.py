@@ -1,1 +1,111 @@
-"""Benchmarks as test suites."""
+"""Benchmarks as test suites: gate models, checkpoints and serving engines in pytest.
+
+The names below are the public API. They load on first use, because importing this package is part
+of every pytest run in an environment where it is installed.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pytest_lmmeval.errors import (
+        BaselineError,
+        DataError,
+        LmmError,
+        ModelError,
+        ModelUnavailable,
+        RequestError,
+        TaskError,
+        UsageError,
+    )
+    from pytest_lmmeval.evaluator import TaskEvaluation, evaluate, simple_evaluate
+    from pytest_lmmeval.models.api import TemplateAPI
+    from pytest_lmmeval.models.base import LM, AsyncLM
+    from pytest_lmmeval.models.registry import create_model, register_model
+    from pytest_lmmeval.options import RunConfig
+    from pytest_lmmeval.records import (
+        ImagePart,
+        Instance,
+        Message,
+        MetricResult,
+        Response,
+        Sample,
+        TextPart,
+        Verdict,
+    )
+    from pytest_lmmeval.tasks.manager import TaskManager
+    from pytest_lmmeval.warnings import LmmWarning, UndecidedWarning
+
+_HOMES = {
+    "errors": (
+        "BaselineError",
+        "DataError",
+        "LmmError",
+        "ModelError",
+        "ModelUnavailable",
+        "RequestError",
+        "TaskError",
+        "UsageError",
+    ),
+    "evaluator": ("TaskEvaluation", "evaluate", "simple_evaluate"),
+    "models.api": ("TemplateAPI",),
+    "models.base": ("LM", "AsyncLM"),
+    "models.registry": ("create_model", "register_model"),
+    "options": ("RunConfig",),
+    "records": (
+        "ImagePart",
+        "Instance",
+        "Message",
+        "MetricResult",
+        "Response",
+        "Sample",
+        "TextPart",
+        "Verdict",
+    ),
+    "tasks.manager": ("TaskManager",),
+    "warnings": ("LmmWarning", "UndecidedWarning"),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "LM",
+    "AsyncLM",
+    "BaselineError",
+    "DataError",
+    "ImagePart",
+    "Instance",
+    "LmmError",
+    "LmmWarning",
+    "Message",
+    "MetricResult",
+    "ModelError",
+    "ModelUnavailable",
+    "RequestError",
+    "Response",
+    "RunConfig",
+    "Sample",
+    "TaskError",
+    "TaskEvaluation",
+    "TaskManager",
+    "TemplateAPI",
+    "TextPart",
+    "UndecidedWarning",
+    "UsageError",
+    "Verdict",
+    "create_model",
+    "evaluate",
+    "register_model",
+    "simple_evaluate",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

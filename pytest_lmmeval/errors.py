@@ -66,7 +66,7 @@ class ModelError(LmmError):
     """Something about the model under test."""
 
 
-class ModelUnavailable(ModelError):  # noqa: N818 -- it names a state, like ConnectionRefused
+class ModelUnavailable(ModelError):
     """Nothing can be measured: no server, a wrong key, a wrong model name, no checkpoint."""
 
 

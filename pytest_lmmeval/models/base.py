@@ -8,7 +8,7 @@ with a ``failure``, or a ``RequestError``; it never takes its siblings with it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal
 
 from pytest_lmmeval.records import Instance, RequestType, Response
@@ -28,10 +28,13 @@ class LM:
             text, "chat" asks the task's ``doc_to_messages`` first (lmms-eval's two model kinds).
         batch_size: How many requests one call should get.
         name: The name under which it was asked for, which also picks model-specific prompts.
+        unused_arguments: Arguments that the peers' model of this name takes and this one does not
+            need, and why. They are dropped with a warning, so that the peers' command lines work.
     """
 
     request_types: ClassVar[frozenset[RequestType]] = frozenset({"generate_until"})
     modalities: ClassVar[frozenset[str]] = frozenset()
+    unused_arguments: ClassVar[Mapping[str, str]] = {}
     chat: bool = False
     message_format: Literal["simple", "chat"] = "chat"
     batch_size: int = 1

@@ -1,0 +1,273 @@
+"""The pipeline's inner side, on its event loop: what goes out next, and what fails with it.
+
+- A request that fails for good belongs to its doc; so does a doc whose media cannot be read.
+- A task that cannot be opened, built or scored ends its shard with that error.
+- A model that is gone ends all shards.
+- Any other exception is a defect, of a user's model or of ours; it ends where it happened and never
+  leaves a waiter hanging.
+
+A request is built when a slot is free for it, so memory is a function of the concurrency and not of
+the docs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures as cf
+import os
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from pytest_lmmeval.batching import Request, answer_batch, batches, failed
+from pytest_lmmeval.errors import LmmError, ModelUnavailable, RequestError
+from pytest_lmmeval.models.base import LM, AsyncLM
+from pytest_lmmeval.records import Failure, Instance, Response
+from pytest_lmmeval.shards import Progress, Run
+
+T = TypeVar("T")
+
+# How many batches are built ahead so that they can be sorted by length, which saves padding.
+BATCHES_SORTED_TOGETHER = 8
+
+
+class Dispatcher:
+    """Orders requests, keeps ``concurrency`` of them in flight and hands their shards back."""
+
+    def __init__(self, model: LM, concurrency: int, progress: Progress) -> None:
+        self._model = model
+        self._concurrency = concurrency
+        self._progress = progress
+        self._opening: deque[Run] = deque()
+        self._docs: deque[tuple[Run, int]] = deque()
+        self._requests: deque[Request] = deque()
+        self._live: set[Run] = set()
+        self._tasks: set[asyncio.Future[None]] = set()
+        self._build_pool = cf.ThreadPoolExecutor(min(4, os.cpu_count() or 1), "lmm-build")
+        self._model_pool = cf.ThreadPoolExecutor(1, "lmm-model")
+        self._dead: LmmError | None = None
+
+    async def start(self) -> None:
+        """Start the model, then the workers."""
+        self._arrived = asyncio.Event()
+        self._to_open = asyncio.Event()
+        if isinstance(self._model, AsyncLM):
+            await self._model.astart()
+            workers = [self._work_through_requests(self._model) for _ in range(self._concurrency)]
+        else:
+            await self._in(self._model_pool, self._model.start)
+            workers = [self._work_through_batches()]
+        for worker in (self._open_shards(), *workers):
+            self._spawn(worker)
+
+    def add(self, runs: Sequence[Run]) -> None:
+        """Queue shards behind those that are queued."""
+        for run in runs:
+            if self._dead is not None:
+                run.fail(self._dead)
+                continue
+            self._live.add(run)
+            self._opening.append(run)
+        self._to_open.set()
+
+    async def stop(self) -> None:
+        """Cancel everything in flight and close the model."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for run in self._live:
+            run.fail(ModelUnavailable("the run was stopped before this part was done"))
+        try:
+            if isinstance(self._model, AsyncLM):
+                await self._model.aclose()
+            else:
+                await self._in(self._model_pool, self._model.close)
+        finally:
+            for pool in (self._build_pool, self._model_pool):
+                pool.shutdown(wait=False, cancel_futures=True)
+
+    # Opening and building.
+
+    async def _open_shards(self) -> None:
+        """Turn shards into docs, in order; the next data set opens while requests are in flight."""
+        while True:
+            while not self._opening:
+                self._to_open.clear()
+                await self._to_open.wait()
+            run = self._opening.popleft()
+            try:
+                run.doc_ids = await self._in(self._build_pool, run.shard.doc_ids)
+            except Exception as error:  # a user's loading code may raise anything: its shard ends
+                self._end(run, error)
+                continue
+            self._progress.docs_known += len(run.doc_ids)
+            run.docs_left = len(run.doc_ids)
+            self._docs.extend((run, doc_id) for doc_id in run.doc_ids)
+            if not run.doc_ids:
+                self._spawn(self._score(run))
+            self._arrived.set()
+
+    async def _next_doc(self) -> tuple[Run, int]:
+        while True:
+            while not self._docs:
+                self._arrived.clear()
+                await self._arrived.wait()
+            run, doc_id = self._docs.popleft()
+            if not run.result.done():
+                return run, doc_id
+
+    async def _build(self, run: Run, doc_id: int) -> list[Request]:
+        """Build a doc's requests; a doc whose media cannot be read has none and has failed."""
+        source = run.shard.source
+        try:
+            if source.has_media:
+                instances = await self._in(self._build_pool, source.instances, doc_id)
+            else:
+                instances = source.instances(doc_id)
+        except RequestError as error:
+            run.responses[doc_id] = [Response(failure=Failure(error.kind, error.message))]
+            self._finish_doc(run, doc_id)
+            return []
+        except Exception as error:  # a user's prompt code may raise anything: its shard ends
+            self._end(run, error)
+            return []
+        run.responses[doc_id] = [None] * len(instances)
+        if not instances:
+            self._finish_doc(run, doc_id)
+        return [Request(run, instance, i) for i, instance in enumerate(instances)]
+
+    # Sending.
+
+    async def _work_through_requests(self, model: AsyncLM) -> None:
+        """One slot: take the next request, or build the next doc's, and see it answered."""
+        while True:
+            request = await self._next_request()
+            if request.run.result.done():
+                continue
+            self._progress.in_flight += 1
+            try:
+                response = await model.respond(request.instance)
+            except ModelUnavailable as error:
+                self._die(error)
+                return
+            except Exception as error:  # a user's model may raise anything: this request failed
+                response = failed(error)
+            finally:
+                self._progress.in_flight -= 1
+            self._deliver(request, response)
+
+    async def _next_request(self) -> Request:
+        while True:
+            if self._requests:
+                return self._requests.popleft()
+            if not self._docs:
+                self._arrived.clear()
+                await self._arrived.wait()
+                continue
+            run, doc_id = self._docs.popleft()
+            if not run.result.done():
+                self._requests.extend(await self._build(run, doc_id))
+                if len(self._requests) > 1:
+                    self._arrived.set()
+
+    async def _work_through_batches(self) -> None:
+        """Send batches sorted by length.
+
+        A batch never crosses the border of a shard: padding changes the last digits of a result,
+        and the same docs must share a batch however the shards are spread over workers.
+        """
+        size = max(1, self._model.batch_size)
+        while True:
+            run, doc_id = await self._next_doc()
+            requests = await self._build(run, doc_id)
+            while len(requests) < size * BATCHES_SORTED_TOGETHER and self._next_is_of(run):
+                requests += await self._build(*self._docs.popleft())
+            for batch in batches(requests, size):
+                await self._send_batch(batch)
+
+    def _next_is_of(self, run: Run) -> bool:
+        return bool(self._docs) and self._docs[0][0] is run and not run.result.done()
+
+    async def _send_batch(self, batch: Sequence[Request]) -> None:
+        self._progress.in_flight += len(batch)
+        try:
+            responses = await self._in(self._model_pool, self._answer, [r.instance for r in batch])
+        except ModelUnavailable as error:
+            self._die(error)
+            return
+        finally:
+            self._progress.in_flight -= len(batch)
+        for request, response in zip(batch, responses, strict=True):
+            self._deliver(request, response)
+
+    def _answer(self, instances: Sequence[Instance]) -> list[Response]:
+        """Ask for a batch; if the model raises, ask for each request alone to find the culprit."""
+        try:
+            return answer_batch(self._model, instances)
+        except ModelUnavailable:
+            raise
+        except Exception as error:  # one broken request must not take its batch with it
+            if len(instances) == 1:
+                return [failed(error)]
+            return [response for instance in instances for response in self._answer([instance])]
+
+    # Finishing.
+
+    def _deliver(self, request: Request, response: Response) -> None:
+        run, doc_id = request.run, request.instance.doc_id
+        if run.result.done():
+            return
+        responses = run.responses[doc_id]
+        responses[request.position] = response
+        if None not in responses:
+            self._finish_doc(run, doc_id)
+
+    def _finish_doc(self, run: Run, doc_id: int) -> None:
+        self._progress.docs_done += 1
+        self._progress.docs_failed += any(r and r.failure for r in run.responses[doc_id])
+        run.docs_left -= 1
+        if run.docs_left == 0:
+            self._spawn(self._score(run))
+
+    async def _score(self, run: Run) -> None:
+        responses = [[r for r in run.responses[i] if r is not None] for i in run.doc_ids]
+        run.responses = {}
+        try:
+            samples = await self._in(
+                self._build_pool, run.shard.source.score, run.doc_ids, responses
+            )
+        except Exception as error:  # a user's scoring code may raise anything: its shard ends
+            self._end(run, error)
+        else:
+            self._live.discard(run)
+            run.result.set_result(samples)
+
+    def _end(self, run: Run, error: Exception) -> None:
+        self._live.discard(run)
+        run.fail(error)
+
+    def _die(self, error: LmmError) -> None:
+        """The model is gone: nothing that is queued or comes later can be answered."""
+        self._dead = error
+        self._requests.clear()
+        self._docs.clear()
+        self._opening.clear()
+        for run in list(self._live):
+            self._end(run, error)
+
+    def _spawn(self, work: Any) -> None:
+        task: asyncio.Future[None] = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._on_end)
+
+    def _on_end(self, task: asyncio.Future[None]) -> None:
+        """A worker that ended by a defect of ours must not leave waiters hanging."""
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            for run in list(self._live):
+                self._live.discard(run)
+                run.fail(error)
+
+    @staticmethod
+    async def _in(pool: cf.Executor, function: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(pool, function, *arguments)

@@ -1,0 +1,121 @@
+"""The hooks of a session that has benchmarks in it; registered when it meets the first one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+from pytest_lmmeval.collection import close_selection, collect_named
+from pytest_lmmeval.items import PartItem
+from pytest_lmmeval.reports.github import workflow_commands, write_step_summary
+from pytest_lmmeval.reports.progress import ProgressLine
+from pytest_lmmeval.reports.terminal import header_lines, write_summary
+from pytest_lmmeval.run import BenchmarkRun
+
+# This plugin annotates failed tests by itself, at the same lines.
+ANNOTATOR = "pytest_github_actions_annotate_failures"
+
+
+class BenchmarkHooks:
+    """Hooks in pytest's own order: collect, run, report, finish.
+
+    Attributes:
+        _parts_added: How many parts run only because a selected gate needs them.
+    """
+
+    def __init__(self, run: BenchmarkRun) -> None:
+        self._run = run
+        self._parts_added = 0
+
+    def pytest_report_header(self) -> list[str]:
+        """Say what is measured."""
+        return header_lines(self._run.config, self._run.selection.names)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(
+        self, session: pytest.Session, items: list[pytest.Item]
+    ) -> None:
+        """Add the tasks that are known by name, before any plugin selects or sorts."""
+        items.extend(collect_named(session))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Make selected gates select their parts, after every plugin had its say."""
+        self._parts_added = close_selection(session)
+        if self._run.worker is None and session.config.pluginmanager.hasplugin("terminalreporter"):
+            self._run.progress = progress_line(session.config)
+
+    def pytest_report_collectionfinish(self) -> list[str]:
+        """Account for parts that run although ``-k`` or the like deselected them."""
+        if not self._parts_added:
+            return []
+        return [f"lmmeval: {self._parts_added} parts added that the selected gates need"]
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> None:
+        """Note the next item: an xdist worker knows little else of what it will run."""
+        if isinstance(item, PartItem):
+            item.following = nextitem
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Put a part's samples on its report, which carries them to the controller."""
+        report: Any = yield
+        if isinstance(item, PartItem):
+            if call.when == "call" and item.payload is not None:
+                report.lmm_part, item.payload = item.payload, None
+            elif call.when == "setup" and report.failed and self._run.unavailable is not None:
+                report.lmm_unavailable = self._run.unavailable
+        return report  # type: ignore[no-any-return]  # Any, for the attributes above
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take samples off their report, in the process that sees all of them.
+
+        A worker leaves them on: its reports travel on to the controller.
+        """
+        if self._run.worker is not None:
+            return
+        self._run.unavailable = vars(report).pop("lmm_unavailable", self._run.unavailable)
+        part = vars(report).pop("lmm_part", None)
+        if part is not None:
+            self._run.take_in(part)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Print the table of verdicts."""
+        if self._run.worker is not None:
+            return
+        self._run.finish()
+        summary = self._run.summary()
+        write_summary(terminalreporter, summary, quiet=terminalreporter.verbosity < 0)
+        if not terminalreporter.config.pluginmanager.hasplugin(ANNOTATOR):
+            for command in workflow_commands(summary.rows, os.environ):
+                terminalreporter.write_line(command)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self) -> None:
+        """Cancel what is in flight, release models and write what was measured."""
+        self._run.finish()
+        if self._run.worker is None:
+            rows = list(self._run.rows.values())
+            write_step_summary("lmmeval", rows, [row.verdict.reason for row in rows], os.environ)
+
+    def pytest_unconfigure(self) -> None:
+        """Release models of a session that ended before it began (``--collect-only``)."""
+        self._run.finish()
+
+
+def progress_line(config: pytest.Config) -> ProgressLine:
+    """Return the line that shows progress: live where a person watches, sparse in a log."""
+    writer = config.get_terminal_writer()
+    watched = writer.hasmarkup and not os.environ.get("CI")
+    try:
+        terminal = open("/dev/tty", "w", encoding="utf-8") if watched else None  # noqa: SIM115 -- lives as long as the session
+    except OSError:
+        terminal = None
+    return ProgressLine(writer, terminal)

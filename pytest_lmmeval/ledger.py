@@ -1,0 +1,176 @@
+"""What has been measured so far, in the one process that sees everything.
+
+Parts of tasks arrive as builtin types (from an xdist worker, or from this process), whole samples
+go to a sink, and what gates and tables need of each doc is kept. Partial data is never summed up: a
+task has results only when all its parts are in.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias
+
+from pytest_lmmeval.records import MetricResult, Outcome, OutcomeCounts, Sample
+
+PartPayload: TypeAlias = "dict[str, Any]"
+SampleSink: TypeAlias = "Callable[[str, int, Sequence[Sample]], None]"
+
+# Enough of an answer to recognise it in a list of lost docs.
+ANSWER_LENGTH = 60
+
+
+class Aggregator(Protocol):
+    """The part of a task that sums up scores. Needs no data set."""
+
+    def aggregate(
+        self, metric: str, filter_name: str, values: Sequence[Any], /
+    ) -> tuple[float, float | None]:
+        """Return a metric's value and standard error over the docs' scores."""
+
+    def higher_is_better(self, metric: str, /) -> bool:
+        """Return the metric's direction."""
+
+
+@dataclass(frozen=True, slots=True)
+class DocRecord:
+    """What is kept of a sample once it was written.
+
+    Attributes:
+        answers: The start of the filtered answer, by filter.
+        failure: Kind and message, when the doc has no answer.
+        tokens: Tokens generated for the doc, as far as the model reported them.
+    """
+
+    doc_id: int
+    outcome: Outcome
+    scores: Mapping[str, Any]
+    answers: Mapping[str, str]
+    target: str
+    doc_hash: str
+    prompt_hash: str
+    target_hash: str
+    cluster: str | None
+    failure: str | None
+    tokens: int
+
+    @classmethod
+    def of(cls, sample: Sample) -> DocRecord:
+        """Reduce a sample to its record."""
+        failures = [r.failure for r in sample.responses if r.failure is not None]
+        return cls(
+            doc_id=sample.doc_id,
+            outcome=sample.outcome,
+            scores=sample.scores,
+            answers={name: _short(values) for name, values in sample.filtered.items()},
+            target=_short([sample.target]),
+            doc_hash=sample.doc_hash,
+            prompt_hash=sample.prompt_hash,
+            target_hash=sample.target_hash,
+            cluster=sample.cluster,
+            failure=f"{failures[0].kind}: {failures[0].message}" if failures else None,
+            tokens=sum(r.usage.get("completion_tokens", 0) for r in sample.responses),
+        )
+
+
+def _short(values: Sequence[Any]) -> str:
+    text = str(values[0]) if len(values) == 1 else ", ".join(map(str, values))
+    text = " ".join(text.split())
+    return text if len(text) <= ANSWER_LENGTH else text[: ANSWER_LENGTH - 1] + "…"
+
+
+def part_payload(samples: Sequence[Sample], about: Mapping[str, Any]) -> PartPayload:
+    """Pack a part's samples for the journey to the controller.
+
+    Args:
+        samples: The part's samples, in doc order.
+        about: What is the same for all parts: the task's fingerprint, the model's identity and the
+            size of the data set. Builtin types only.
+    """
+    return {"samples": [sample.to_builtins() for sample in samples], "about": dict(about)}
+
+
+@dataclass
+class TaskLedger:
+    """All that was measured of one task.
+
+    Attributes:
+        name: Name of the task.
+        key: What tells this use of the task from others in the run.
+        count: Number of its parts.
+        about: The ``about`` of its parts' payloads.
+    """
+
+    name: str
+    key: str
+    count: int
+    about: dict[str, Any] = field(default_factory=dict)
+    _parts: dict[int, list[DocRecord]] = field(default_factory=dict)
+
+    def add(self, index: int, samples: Sequence[Sample], about: Mapping[str, Any]) -> None:
+        """Take in a part. One that arrives again (run twice after a crash) replaces the first."""
+        self._parts[index] = [DocRecord.of(sample) for sample in samples]
+        self.about = dict(about)
+
+    @property
+    def missing(self) -> list[int]:
+        """Indices of parts without a result."""
+        return [index for index in range(self.count) if index not in self._parts]
+
+    @property
+    def docs(self) -> Iterator[DocRecord]:
+        """All records so far, in doc order (parts are slices of it)."""
+        for index in sorted(self._parts):
+            yield from self._parts[index]
+
+    @property
+    def counts(self) -> OutcomeCounts:
+        """Outcomes of all docs so far."""
+        counted = Counter[str](doc.outcome for doc in self.docs)
+        return OutcomeCounts(**counted)
+
+    def metric_keys(self) -> list[str]:
+        """Return every ``"metric,filter"`` that some doc has a score for."""
+        return list(dict.fromkeys(key for doc in self.docs for key in doc.scores))
+
+    def result(self, key: str, aggregator: Aggregator) -> MetricResult:
+        """Sum up one metric over the docs that were answered.
+
+        Raises:
+            LmmError: The task's aggregation failed.
+            KeyError: No doc has a score for this metric.
+        """
+        metric, _, name = key.partition(",")
+        values = [doc.scores[key] for doc in self.docs if key in doc.scores]
+        if not values:
+            raise KeyError(key)
+        value, stderr = aggregator.aggregate(metric, name, values)
+        better = aggregator.higher_is_better(metric)
+        return MetricResult(
+            self.name, metric, name, value, stderr, len(values), better, self.counts
+        )
+
+
+class Ledger:
+    """All tasks of a run, by key.
+
+    Args:
+        sink: Gets each part's samples, with the task's key and the part's index, before they are
+            reduced to records.
+    """
+
+    def __init__(self, sink: SampleSink | None = None) -> None:
+        self.tasks: dict[str, TaskLedger] = {}
+        self._sink = sink
+
+    def open(self, key: str, name: str, count: int) -> TaskLedger:
+        """Return the task's ledger, made on first use."""
+        return self.tasks.setdefault(key, TaskLedger(name, key, count))
+
+    def add(self, task: TaskLedger, index: int, payload: PartPayload) -> None:
+        """Take in a part's payload."""
+        samples = [Sample.from_builtins(values) for values in payload["samples"]]
+        if self._sink is not None:
+            self._sink(task.key, index, samples)
+        task.add(index, samples, payload["about"])

@@ -1,0 +1,75 @@
+"""Where a server is: base URLs as users write them, and what must not be shown of them."""
+
+from __future__ import annotations
+
+import ipaddress
+import urllib.request
+from dataclasses import dataclass, field
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
+
+from pytest_lmmeval.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Address:
+    """The base URL of an API, without credentials.
+
+    Attributes:
+        base: For example ``http://127.0.0.1:8000/v1``; safe to show.
+        query: What every request appends, such as ``api-version=2024-10-21``.
+        user: User name and password of the URL, if it holds any.
+    """
+
+    base: str
+    query: str = field(default="", repr=False)
+    user: tuple[str, str] | None = field(default=None, repr=False)
+
+    @classmethod
+    def parse(cls, url: str, endpoint: str) -> Address:
+        """Read a host's root, its ``/v1``, any other base, or the full URL of ``endpoint``.
+
+        Args:
+            url: What the user gave.
+            endpoint: The path below the base that this API uses, such as ``/chat/completions``.
+
+        Raises:
+            UsageError: The URL has no ``http://`` or ``https://``, no host or a malformed port.
+        """
+        parts = urlsplit(url.strip())
+        if parts.scheme not in ("http", "https"):
+            raise UsageError(f"base_url must begin with http:// or https://: {_shown(parts, url)}")
+        try:
+            host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+            netloc = f"{host}:{parts.port}" if parts.port else host
+        except ValueError:
+            raise UsageError(f"base_url has no valid port: {_shown(parts, url)}") from None
+        if not netloc or not parts.hostname:
+            raise UsageError(f"base_url has no host: {_shown(parts, url)}")
+        path = parts.path.rstrip("/").removesuffix(endpoint).rstrip("/") or "/v1"
+        user = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
+        return cls(urlunsplit((parts.scheme, netloc, path, "", "")), parts.query, user)
+
+    def url(self, path: str) -> str:
+        """Return the URL of ``path`` below the base."""
+        return f"{self.base}{path}{'?' if self.query else ''}{self.query}"
+
+
+def proxy_for(url: str) -> str | None:
+    """Return the proxy that the environment names for ``url``; never one for this machine."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if _is_loopback(host) or urllib.request.proxy_bypass(host):
+        return None
+    return urllib.request.getproxies().get(parts.scheme)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _shown(parts: SplitResult, url: str) -> str:
+    """Return ``url`` for a message, without what may be credentials in it."""
+    return repr(url.partition("?")[0].rpartition("@")[2] if "@" in parts.netloc else url)

@@ -1,0 +1,142 @@
+"""What a task's generation arguments ask for, whatever name each family of tasks gives it.
+
+lm-eval says ``max_gen_toks`` and ``until``, lmms-eval ``max_new_tokens`` and applies no stops with
+servers; both carry arguments that mean nothing to a server. Every argument is mapped, known to
+change nothing, or refused, so that none is sent or dropped in silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_lmmeval.errors import RequestError, nearest
+from pytest_lmmeval.records import Instance
+
+DEFAULT_MAX_TOKENS = {"lm_eval": 256, "lmms_eval": 1024}
+_LIMITS = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
+_STOPS = ("stop", "stop_sequences")
+# lmms-eval's models of servers read none of these; its tasks set them for models in process.
+_WITHOUT_EFFECT: Mapping[str, frozenset[str]] = {
+    "lm_eval": frozenset(),
+    "lmms_eval": frozenset(
+        {
+            "image_aspect_ratio",
+            "max_agentic_steps",
+            "num_beams",
+            "repetition_penalty",
+            "skip_special_tokens",
+            "stop_sequences",
+            "top_k",
+            "until",
+            "visual_cot",
+        }
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """A request's generation arguments under one set of names.
+
+    Attributes:
+        max_tokens: Most tokens to generate.
+        temperature: Sampling temperature; 0 is greedy.
+        stop: Strings before the first of which the answer ends.
+        do_sample: Whether to sample, where the task says so.
+        extra: What else is asked for, by the task's own names.
+    """
+
+    max_tokens: int
+    temperature: float
+    stop: tuple[str, ...]
+    do_sample: bool | None
+    extra: Mapping[str, Any]
+
+
+def read_generation(request: Instance, default_max_tokens: int | None = None) -> Generation:
+    """Read a request's ``gen_kwargs`` by the rules of its dialect.
+
+    Args:
+        request: A generation request.
+        default_max_tokens: For tasks that set none; by default the peer's, 256 or 1024.
+
+    Raises:
+        RequestError: An argument has a value of the wrong type, or two contradict each other.
+    """
+    given = {name: value for name, value in request.gen_kwargs.items() if value is not None}
+    limit = default_max_tokens or DEFAULT_MAX_TOKENS[request.dialect]
+    max_tokens = _take_max_tokens(given, limit)
+    temperature = given.pop("temperature", 0)
+    if isinstance(temperature, bool) or not isinstance(temperature, (int, float)):
+        raise RequestError("client", f"temperature must be a number, not {temperature!r}")
+    do_sample = given.pop("do_sample", None)
+    stop = stops_of(request)
+    if request.dialect == "lm_eval":
+        given.pop("until", None)
+    return Generation(max_tokens, temperature, stop, do_sample, given)
+
+
+def stops_of(request: Instance) -> tuple[str, ...]:
+    """Return the strings before the first of which an answer ends; lmms-eval's tasks have none.
+
+    Raises:
+        RequestError: They are of the wrong type, or under another name than ``until``.
+    """
+    if request.dialect == "lmms_eval":
+        return ()
+    for name in _STOPS:
+        if name in request.gen_kwargs:
+            raise RequestError("client", f"give the stops in {name!r} as 'until'")
+    until = request.gen_kwargs.get("until") or ()
+    stops = (until,) if isinstance(until, str) else until
+    if not isinstance(stops, Sequence) or not all(isinstance(stop, str) for stop in stops):
+        raise RequestError("client", f"until must be a text or a list of texts, not {until!r}")
+    return tuple(stop for stop in stops if stop)
+
+
+def accepted_arguments(
+    request: Instance, extra: Mapping[str, Any], accepted: frozenset[str]
+) -> dict[str, Any]:
+    """Return those of ``extra`` that a model takes.
+
+    Raises:
+        RequestError: An argument is neither in ``accepted`` nor known to change nothing.
+    """
+    sent = {}
+    for name, value in extra.items():
+        if name in accepted:
+            sent[name] = value
+        elif name == "num_beams" and value == 1:
+            continue
+        elif name not in _WITHOUT_EFFECT[request.dialect]:
+            raise RequestError(
+                "client",
+                f"the generation argument {name}={value!r} cannot be sent to this model."
+                f"{nearest(name, {*accepted, *_LIMITS, 'temperature', 'until'})}",
+            )
+    if sent.get("n", 1) != 1:
+        raise RequestError("client", f"n must be 1, not {sent['n']!r}: one answer is scored")
+    return sent
+
+
+def cut_at_stops(text: str, stops: Sequence[str]) -> tuple[str, bool]:
+    """Return ``text`` up to the first of ``stops`` in it, and whether there was one."""
+    cut = text
+    for stop in stops:
+        cut = cut.split(stop, 1)[0]
+    return cut, len(cut) < len(text)
+
+
+def _take_max_tokens(given: dict[str, Any], default: int) -> int:
+    limits = {name: given.pop(name) for name in _LIMITS if name in given}
+    if len({repr(value) for value in limits.values()}) > 1:
+        found = " and ".join(f"{name}={value!r}" for name, value in limits.items())
+        raise RequestError("client", f"{found} contradict each other; give one of them")
+    for name, value in limits.items():
+        whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+        if not whole or isinstance(value, bool) or value < 1:
+            raise RequestError("client", f"{name} must be a positive integer, not {value!r}")
+        return int(value)
+    return default

@@ -1,0 +1,196 @@
+"""Models behind OpenAI's chat completions, which nearly every server speaks.
+
+Which fields are sent is what the peers send for the same task: lmms-eval's ``openai`` for its
+tasks, lm-eval's ``local-chat-completions`` for its own. Here a request may also name ``max_tokens``
+by any of the peers' names, stops are always cut here too (lm-eval leaves it to the server, which
+gets the first four only), and each of a task's ``repeats`` has its own seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import orjson
+
+from pytest_lmmeval.errors import RequestError
+from pytest_lmmeval.models.api import TemplateAPI
+from pytest_lmmeval.models.failures import server_message
+from pytest_lmmeval.models.generation import (
+    Generation,
+    accepted_arguments,
+    cut_at_stops,
+    read_generation,
+    stops_of,
+)
+from pytest_lmmeval.models.media import data_url
+from pytest_lmmeval.models.messages import messages_of
+from pytest_lmmeval.records import Instance, Message, Response, TextPart
+
+_MOST_STOPS = 4  # what OpenAI and Azure accept
+_ACCEPTED = {
+    "lmms_eval": frozenset({"top_p", "seed", "presence_penalty", "frequency_penalty", "n"}),
+    "lm_eval": frozenset(
+        {
+            "chat_template_kwargs",
+            "frequency_penalty",
+            "ignore_eos",
+            "logit_bias",
+            "min_p",
+            "min_tokens",
+            "n",
+            "presence_penalty",
+            "reasoning_effort",
+            "repetition_penalty",
+            "response_format",
+            "seed",
+            "skip_special_tokens",
+            "stop_token_ids",
+            "top_k",
+            "top_p",
+        }
+    ),
+}
+_NO_TOKENIZER = "messages are sent as text, so there is no tokenizer here"
+_ADAPTIVE = "num_concurrent decides how many requests are in flight"
+_NO_VIDEO = "videos are not supported yet"
+
+
+class OpenAIChat(TemplateAPI):
+    """A model behind ``/v1/chat/completions``.
+
+    Args:
+        model: The model's name, as the server knows it.
+        model_version: lmms-eval's name for it.
+        pretrained: lm-eval's other name for it.
+        max_completion_tokens: For OpenAI's reasoning models: the token limit is sent under this
+            name, and ``temperature`` and ``stop``, which they refuse, are not sent.
+        think_end_token: The answer is what follows the last of these, as in lm-eval.
+        **settings: Those of ``TemplateAPI``.
+    """
+
+    endpoint = "/chat/completions"
+    modalities = frozenset({"image"})
+    chat = True
+    unused_arguments: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(("tokenizer", "tokenizer_backend", "tokenized_requests"), _NO_TOKENIZER),
+        **dict.fromkeys(("add_bos_token", "max_length", "truncate", "eos_string"), _NO_TOKENIZER),
+        **dict.fromkeys(("custom_prefix_token_id", "use_fast_tokenizer"), _NO_TOKENIZER),
+        **dict.fromkeys(("trust_remote_code", "revision"), _NO_TOKENIZER),
+        **dict.fromkeys(("max_frames_num", "video_fps", "fps", "nframes"), _NO_VIDEO),
+        **dict.fromkeys(("adaptive_concurrency", "num_cpus"), _ADAPTIVE),
+        "batch_size": "each request is one conversation",
+        "max_images": "all images of a doc are sent",
+        "max_size_in_mb": "images are sent as they are",
+    }
+
+    def __init__(
+        self,
+        model: str | None = None,
+        *,
+        model_version: str | None = None,
+        pretrained: str | None = None,
+        max_completion_tokens: bool = False,
+        think_end_token: str | None = None,
+        **settings: Any,
+    ) -> None:
+        super().__init__(model or model_version or pretrained, **settings)
+        self.max_completion_tokens = max_completion_tokens
+        self.think_end_token = think_end_token
+
+    def identity(self) -> dict[str, str]:
+        """Return what ``TemplateAPI`` does, and the settings of this class that were changed."""
+        changed = {
+            "max_completion_tokens": self.max_completion_tokens,
+            "think_end_token": self.think_end_token,
+        }
+        return super().identity() | {name: str(value) for name, value in changed.items() if value}
+
+    def create_payload(self, request: Instance) -> dict[str, Any]:
+        """Return the body of a chat completion; see ``TemplateAPI``."""
+        if request.request_type != "generate_until":
+            raise RequestError(
+                "model",
+                f"chat completions return no likelihood of a prompt, so {request.request_type} "
+                "requests cannot be answered",
+            )
+        generation = read_generation(request, self.max_gen_toks)
+        messages = [self.message(request, message) for message in messages_of(request)]
+        body = {"model": self.model, "messages": messages, "max_tokens": generation.max_tokens}
+        body |= {"temperature": generation.temperature} | self.sampling(request, generation)
+        if self.max_completion_tokens:
+            body["max_completion_tokens"] = body.pop("max_tokens")
+            for refused in ("temperature", "stop"):
+                body.pop(refused, None)
+        return body
+
+    def message(self, request: Instance, message: Message) -> dict[str, Any]:
+        """Return a message in OpenAI's form."""
+        parts = message.content
+        if request.dialect == "lm_eval" and len(parts) == 1 and isinstance(parts[0], TextPart):
+            return {"role": message.role, "content": parts[0].text}
+        owner = f"{request.task} doc {request.doc_id}"
+        content = [
+            {"type": "text", "text": part.text}
+            if isinstance(part, TextPart)
+            else self.image(request, data_url(part.image, owner))
+            for part in parts
+        ]
+        return {"role": message.role, "content": content}
+
+    def image(self, request: Instance, url: str) -> dict[str, Any]:
+        """Return an image part in OpenAI's form."""
+        detail = {"detail": "auto"} if request.dialect == "lm_eval" else {}
+        return {"type": "image_url", "image_url": {"url": url, **detail}}
+
+    def sampling(self, request: Instance, generation: Generation) -> dict[str, Any]:
+        """Return the fields beside the token limit and the temperature."""
+        sent = accepted_arguments(request, generation.extra, _ACCEPTED[request.dialect])
+        if request.dialect == "lmms_eval":
+            return sent
+        stop = {"stop": list(generation.stop[:_MOST_STOPS])} if generation.stop else {}
+        return stop | {"seed": self.seed + request.repeat} | sent
+
+    def parse_response(self, request: Instance, answer: Any) -> Response:
+        """Read the first choice; an empty answer is an answer, a missing one is not."""
+        try:
+            choice = answer["choices"][0]
+            message = choice["message"]
+            text = _text(message.get("content"))
+            reasoning = message.get("reasoning_content") or message.get("reasoning")
+        except (KeyError, IndexError, TypeError, AttributeError):
+            said = _error_in(answer)
+            raise RequestError("invalid_response", f"the answer has no choice: {said}") from None
+        if self.think_end_token and self.think_end_token in text:
+            thought, _, text = text.rpartition(self.think_end_token)
+            reasoning, text = reasoning or thought, text.lstrip()
+        text, is_cut = cut_at_stops(text, stops_of(request))
+        return Response(
+            text=text,
+            finish_reason="stop" if is_cut else choice.get("finish_reason"),
+            usage=_usage(answer.get("usage")),
+            reasoning=reasoning or None,
+        )
+
+
+def _text(content: Any) -> str:
+    """Return the text of a message; some servers send it in parts."""
+    if content is None or isinstance(content, str):
+        return content or ""
+    return "".join(part["text"] for part in content if part.get("type") == "text")
+
+
+def _usage(usage: Any) -> dict[str, int]:
+    """Return the token counts, those of reasoning and of cached prompts included."""
+    if not isinstance(usage, dict):
+        return {}
+    details = [usage.get(f"{kind}_tokens_details") or {} for kind in ("prompt", "completion")]
+    counts = {name: count for group in (usage, *details) for name, count in group.items()}
+    names = ("prompt_tokens", "completion_tokens", "reasoning_tokens", "cached_tokens")
+    return {name: counts[name] for name in names if isinstance(counts.get(name), int)}
+
+
+def _error_in(answer: Any) -> str:
+    """Return what a server says that answers an error with HTTP 200."""
+    said = server_message(orjson.dumps(answer))
+    return said or "no message"

@@ -1,0 +1,101 @@
+"""The request pipeline: one event loop in one thread, bounded, in order.
+
+Shards (slices of tasks' docs) enter in the order in which they are submitted, and their requests
+leave in that order with at most ``concurrency`` in flight. Nothing drains at the border of a shard
+or a task; whoever needs a shard waits for that shard only. The dispatcher, which runs on the loop,
+has the rules for what fails with what.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures as cf
+import threading
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from pytest_lmmeval.dispatcher import Dispatcher
+from pytest_lmmeval.models.base import LM
+from pytest_lmmeval.records import Sample
+from pytest_lmmeval.shards import Progress, Run, Shard
+
+T = TypeVar("T")
+
+
+class Pipeline:
+    """Sends the requests of shards to one model and scores what comes back.
+
+    All methods are for the thread that owns the pipeline.
+
+    Args:
+        model: The model; an ``AsyncLM`` gets single requests, any other ``LM`` gets batches.
+        concurrency: Requests in flight, for an ``AsyncLM``.
+    """
+
+    def __init__(self, model: LM, *, concurrency: int = 1) -> None:
+        self.model = model
+        self.progress = Progress()
+        self._dispatcher = Dispatcher(model, max(1, concurrency), self.progress)
+        self._runs: dict[Shard, Run] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Start the loop and the model.
+
+        Raises:
+            ModelUnavailable: Nothing can be measured with the model.
+        """
+        loop = asyncio.new_event_loop()
+        self._loop = loop
+        self._thread = threading.Thread(target=loop.run_forever, name="lmm-pipeline", daemon=True)
+        self._thread.start()
+        self._wait_for(self._dispatcher.start())
+
+    def submit(self, shards: Sequence[Shard]) -> None:
+        """Queue those shards that are not queued yet, behind those that are."""
+        new = {shard: Run(shard) for shard in shards if shard not in self._runs}
+        self._runs |= new
+        if new and self._loop is not None:
+            self._loop.call_soon_threadsafe(self._dispatcher.add, list(new.values()))
+
+    def knows(self, shard: Shard) -> bool:
+        """Whether the shard was submitted and its result not yet taken."""
+        return shard in self._runs
+
+    def result(self, shard: Shard, *, tick: Callable[[], None] | None = None) -> list[Sample]:
+        """Wait for a shard and return its samples in doc order.
+
+        Args:
+            shard: A submitted shard; its result can be taken once.
+            tick: Called about twice a second while waiting.
+
+        Raises:
+            LmmError: The shard could not be built or scored, or the model is gone.
+        """
+        future = self._runs[shard].result
+        while tick is not None and not future.done():
+            with suppress(cf.TimeoutError):
+                future.exception(timeout=0.5)
+            tick()
+        samples = future.result()
+        del self._runs[shard]
+        return samples
+
+    def close(self) -> None:
+        """Cancel what is in flight, close the model and stop the loop. May be called twice."""
+        loop, thread = self._loop, self._thread
+        if loop is None or thread is None:
+            return
+        try:
+            self._wait_for(self._dispatcher.stop())
+        finally:
+            self._loop = None
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+            loop.close()
+
+    def _wait_for(self, work: Coroutine[Any, Any, T]) -> T:
+        assert self._loop is not None, "the pipeline was not started"
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()

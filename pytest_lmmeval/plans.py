@@ -1,0 +1,206 @@
+"""What is to be evaluated, decided before any data set or model is touched.
+
+A plan says which task is run with which settings on which model, in how many parts, and which gates
+judge it against which baseline. Task YAMLs and suites both become plans; collectors, items and the
+controller of an xdist run read nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_lmmeval.errors import TaskError, nearest
+from pytest_lmmeval.gates.baseline_file import baseline_path
+from pytest_lmmeval.gates.rules import GateRule
+from pytest_lmmeval.options import RunConfig
+from pytest_lmmeval.tasks.config import TaskConfig
+
+if TYPE_CHECKING:
+    from pytest_lmmeval.tasks.manager import TaskSpec
+
+# Enough for four workers to balance, little enough for a report; fixed, so that collecting opens no
+# data set and node ids stay the same.
+PARTS = 16
+
+
+@dataclass(frozen=True)
+class ModelPlan:
+    """A model as a suite or the command line names it.
+
+    Attributes:
+        name: Registered name.
+        args: Arguments of its constructor.
+        server: How to launch the server that it talks to, if the run is to do so.
+        batch_size: Overrides the model's own.
+        max_batch_size: Upper bound of an automatic batch size.
+        device: Overrides the model's own.
+    """
+
+    name: str
+    args: Mapping[str, Any] = field(default_factory=dict)
+    server: Mapping[str, Any] | None = None
+    batch_size: int | str | None = None
+    max_batch_size: int | None = None
+    device: str | None = None
+
+    @property
+    def key(self) -> str:
+        """Tells this plan from others, so that equal ones share one model."""
+        return repr(
+            (self.name, sorted(self.args.items()), self.server, self.batch_size, self.device)
+        )
+
+
+@dataclass(frozen=True)
+class GatePlan:
+    """One metric that is judged.
+
+    Attributes:
+        key: ``"metric,filter"``, also the item's name.
+        rule: When it passes.
+        path: The file that asks for it, and so the item's location.
+        line: 1-based line in ``path``.
+        explicit: Whether a suite or task YAML asks for it. A gate that merely follows from a task's
+            metrics is skipped when there is no baseline; an explicit one is then an error.
+    """
+
+    key: str
+    rule: GateRule
+    path: Path
+    line: int = 1
+    explicit: bool = False
+
+
+@dataclass(frozen=True)
+class TaskPlan:
+    """One use of a task.
+
+    Attributes:
+        key: Node id of its collector, unique in the run.
+        name: Name of the task.
+        task: Its configuration.
+        config: The run's settings, with the suite's laid over them.
+        gates: What is judged.
+        baseline: The baseline file.
+        suite: Name of the suite, if one asks for the task.
+        model: The suite's model; None means the run's.
+        tags: Names by which ``-m`` selects the items.
+    """
+
+    key: str
+    name: str
+    task: TaskConfig
+    config: RunConfig
+    gates: tuple[GatePlan, ...]
+    baseline: Path
+    suite: str | None = None
+    model: ModelPlan | None = None
+    tags: tuple[str, ...] = ()
+
+    @property
+    def parts(self) -> int:
+        """In how many parts the docs are evaluated."""
+        return self.task.parts or PARTS
+
+
+@dataclass(frozen=True)
+class Part:
+    """One slice of a plan's docs.
+
+    Attributes:
+        plan: The plan.
+        index: Which of its ``parts`` slices, from 0.
+    """
+
+    plan: TaskPlan
+    index: int
+
+    @property
+    def name(self) -> str:
+        """Name of the part's item: ``part:01`` is the first."""
+        return f"part:{self.index + 1:02d}"
+
+
+def run_model(config: RunConfig) -> ModelPlan | None:
+    """Return the model that the command line or ini names, if any."""
+    # Deferred: collecting a task needs no models.
+    from pytest_lmmeval.models.arguments import parse_arguments
+
+    if config.model is None:
+        return None
+    return ModelPlan(
+        name=config.model,
+        args=parse_arguments(config.model_args),
+        batch_size=config.batch_size,
+        max_batch_size=config.max_batch_size,
+        device=config.device,
+    )
+
+
+def plan_task(spec: TaskSpec, config: RunConfig, key: str) -> TaskPlan:
+    """Plan a task that a YAML or a name stands for, outside any suite.
+
+    Raises:
+        TaskError: A gate in the task's YAML cannot be used.
+    """
+    defaults = {} if config.max_failed is None else {"max_failed": config.max_failed}
+    return TaskPlan(
+        key=key,
+        name=spec.name,
+        task=spec.config,
+        config=config,
+        gates=plan_gates(
+            spec.config, spec.config.gates, spec.path, spec.config.gate_lines, defaults
+        ),
+        baseline=baseline_path(config.baseline_dir, spec.name, config.variant),
+        tags=(*spec.tags, *spec.groups),
+    )
+
+
+def plan_gates(
+    task: TaskConfig,
+    asked: Mapping[str, Any],
+    path: Path,
+    lines: Mapping[str, int],
+    defaults: Mapping[str, Any] | None = None,
+    *,
+    line: int = 1,
+) -> tuple[GatePlan, ...]:
+    """Plan the gates that a file asks for, or one for each of the task's metrics.
+
+    Args:
+        task: The task.
+        asked: Rules by ``"metric,filter"``, or by the metric alone where it has one filter.
+        path: The file that asks.
+        lines: 1-based lines of the keys of ``asked``.
+        defaults: Rule settings that each gate starts from.
+        line: Where the task stands in ``path``, for gates that have no line of their own.
+
+    Raises:
+        TaskError: The task has no such metric, or a rule's setting cannot be used.
+    """
+    known = [f"{metric},{filter_name}" for metric, filter_name in task.metric_keys]
+    if not asked:
+        rule = GateRule.from_mapping(defaults or {}, path=path, line=line)
+        own = path == task.source
+        return tuple(
+            GatePlan(key, rule, path, task.metric_line(key) if own else line) for key in known
+        )
+    gates = []
+    for name, settings in asked.items():
+        at = lines.get(name, line)
+        keys = [key for key in known if name in (key, key.partition(",")[0])]
+        if len(keys) != 1:
+            found = (
+                f"is ambiguous: {', '.join(keys)}" if keys else f"is not one of {', '.join(known)}"
+            )
+            hint = nearest(name, [*known, *(key.partition(",")[0] for key in known)])
+            raise TaskError(f"gate {name!r} of task {task.task!r} {found}.{hint}", path, at)
+        if not isinstance(settings or {}, Mapping):
+            raise TaskError(f"gate {name!r}: expected a mapping, found {settings!r}", path, at)
+        rule = GateRule.from_mapping({**(defaults or {}), **(settings or {})}, path=path, line=at)
+        gates.append(GatePlan(keys[0], rule, path, at, explicit=True))
+    return tuple(gates)

@@ -1,0 +1,144 @@
+"""The pytest plugin: options, the hooks that every session runs, and fixtures.
+
+Everything else is imported when a session meets its first benchmark; see ``state.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_lmmeval.options import PREFIX, add_options
+from pytest_lmmeval.selection import VIRTUAL_FOLDER, is_ours
+from pytest_lmmeval.state import note_run_id, read_options, run_of
+
+if TYPE_CHECKING:
+    from pytest_lmmeval.evaluator import TaskEvaluation
+    from pytest_lmmeval.models.base import LM
+    from pytest_lmmeval.run import ModelPool
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--lmm-*`` and their ini keys."""
+    add_options(parser.getgroup("lmmeval", "benchmarks as tests"), parser.addini)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register markers; become active if a benchmark is asked for by name."""
+    config.addinivalue_line("markers", "lmmeval: every item of a benchmark")
+    config.addinivalue_line(
+        "markers",
+        "lmm_task(task, **settings): evaluate a task for the fixture lmm_result, "
+        "as in @pytest.mark.lmm_task('ai2d', limit=100)",
+    )
+    by_name = config.getoption(f"{PREFIX}tasks") or config.getini(f"{PREFIX}tasks")
+    if by_name or any(arg.startswith(f"{VIRTUAL_FOLDER}/") for arg in config.args):
+        run_of(config).check_selection()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """Answer ``--lmm-tasks=list`` and end."""
+    if config.getoption(f"{PREFIX}tasks") == ["list"]:
+        from pytest_lmmeval.reports.listing import list_tasks
+        from pytest_lmmeval.tasks.manager import TaskManager
+
+        include_path = read_options(config).include_path
+        list_tasks(TaskManager(include_path=include_path), print)
+        return 0
+    return None
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Collect suites, and task YAMLs that the command line names."""
+    if not is_ours(file_path, named=parent.session.isinitpath(file_path)):
+        return None
+    # Deferred: a session that collects no benchmark must not pay for these.
+    from pytest_lmmeval.collection import collector_at
+
+    return collector_at(file_path, parent)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Note the id that xdist gives the run: its processes find each other's servers by it."""
+    note_run_id(node.config, node.workerinput["testrunuid"])
+
+
+@pytest.hookimpl(optionalhook=True, wrapper=True)
+def pytest_xdist_make_scheduler(config: pytest.Config) -> Generator[None, Any, Any]:
+    """Wrap the scheduler, so that gates run on the controller.
+
+    With ``--dist each`` every worker runs everything, gates included.
+    """
+    inner = yield
+    if inner is None or config.getoption("dist") == "each":
+        return inner
+    from pytest_lmmeval.scheduling import GateScheduling
+
+    session: Any = config.pluginmanager.get_plugin("session")
+    return GateScheduling(inner, session)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, Any, Any]:
+    """Decide the gates whose parts were lost with a worker, when the loop has ended by itself."""
+    result = yield
+    dsession = session.config.pluginmanager.get_plugin("dsession")
+    run_undecided = getattr(getattr(dsession, "sched", None), "run_undecided_gates", None)
+    if run_undecided is not None:
+        run_undecided()
+    return result
+
+
+@pytest.fixture(scope="session")
+def lmm_models(pytestconfig: pytest.Config) -> ModelPool:
+    """All models of this process, by plan; suites take theirs from here."""
+    return run_of(pytestconfig).models
+
+
+@pytest.fixture(scope="session")
+def lmm_model(lmm_models: ModelPool) -> LM:
+    """The model under test, from ``--lmm-model`` and ``--lmm-model-args``.
+
+    Override it in a ``conftest.py`` to test a model of your own.
+    """
+    return lmm_models.default()
+
+
+@pytest.fixture
+def lmm_evaluate(lmm_model: LM, pytestconfig: pytest.Config) -> Callable[..., TaskEvaluation]:
+    """Evaluate a task on the model under test: ``lmm_evaluate("ai2d", limit=100)["exact_match"]``.
+
+    Keyword arguments are settings as the options have them (``limit``, ``num_fewshot``, …).
+    """
+    run = run_of(pytestconfig)
+    return lambda task, **settings: run.evaluate(lmm_model, task, settings)
+
+
+@pytest.fixture
+def lmm_evaluate_async(
+    lmm_evaluate: Callable[..., TaskEvaluation],
+) -> Callable[..., Awaitable[TaskEvaluation]]:
+    """Like ``lmm_evaluate``, to be awaited: the test's event loop stays free meanwhile."""
+    # Deferred: asyncio costs an unrelated session 20 ms.
+    import asyncio
+
+    return lambda task, **settings: asyncio.to_thread(lmm_evaluate, task, **settings)
+
+
+@pytest.fixture
+def lmm_result(
+    request: pytest.FixtureRequest, lmm_evaluate: Callable[..., TaskEvaluation]
+) -> TaskEvaluation:
+    """The evaluation that the test's ``lmm_task`` marker asks for."""
+    marker = request.node.get_closest_marker("lmm_task")
+    if marker is None or len(marker.args) != 1:
+        raise pytest.UsageError(
+            f"{request.node.nodeid}: the fixture lmm_result needs a marker with one task, "
+            "as in @pytest.mark.lmm_task('ai2d', limit=100)"
+        )
+    return lmm_evaluate(marker.args[0], **marker.kwargs)

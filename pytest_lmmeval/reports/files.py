@@ -1,0 +1,81 @@
+"""``results_*.json`` and ``samples_*.jsonl`` under ``--lmm-output-path``.
+
+Samples are written as parts arrive, one file per part, and joined when their task is complete: what
+a stopped run had measured stays on disk, and nothing waits in memory.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pytest_lmmeval.options import RunConfig
+from pytest_lmmeval.records import Sample
+from pytest_lmmeval.results import sample_rows
+
+
+class ResultFiles:
+    """The files of one run. Writes nothing unless the user named a folder.
+
+    Attributes:
+        folder: ``<output path>/<model>``; None if nothing is to be written.
+        written: The results file, once it was written.
+    """
+
+    def __init__(self, config: RunConfig) -> None:
+        self._stamp = datetime.datetime.now().isoformat(timespec="microseconds").replace(":", "-")
+        self._log_samples = config.log_samples
+        self.folder = None
+        if config.output_path is not None:
+            self.folder = config.output_path / file_name(config.model or "model")
+        self.written: Path | None = None
+
+    def add_samples(self, key: str, index: int, samples: Sequence[Sample]) -> None:
+        """Write a part's samples."""
+        if self.folder is None or not self._log_samples:
+            return
+        # Deferred: a run without an output folder writes no JSON.
+        import orjson
+
+        target = self._parts(key) / f"{index:04d}.jsonl"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("wb") as out:
+            for sample in samples:
+                for row in sample_rows(sample):
+                    out.write(orjson.dumps(row, default=str, option=orjson.OPT_APPEND_NEWLINE))
+
+    def join_samples(self, key: str, name: str) -> None:
+        """Join the parts of a task, which are slices of its docs in order."""
+        parts = self._parts(key) if self.folder is not None else None
+        if self.folder is None or parts is None or not parts.is_dir():
+            return
+        target = self.folder / f"samples_{file_name(name)}_{self._stamp}.jsonl"
+        with target.open("ab") as out:
+            for part in sorted(parts.iterdir()):
+                with part.open("rb") as lines:
+                    shutil.copyfileobj(lines, out)
+        shutil.rmtree(parts)
+
+    def write_results(self, results: Mapping[str, Any]) -> None:
+        """Write ``results_<time>.json``."""
+        if self.folder is None:
+            return
+        import orjson
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.written = self.folder / f"results_{self._stamp}.json"
+        options = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS
+        self.written.write_bytes(orjson.dumps(results, default=str, option=options))
+
+    def _parts(self, key: str) -> Path:
+        assert self.folder is not None
+        return self.folder / f"samples_{file_name(key)}_{self._stamp}.parts"
+
+
+def file_name(text: str) -> str:
+    """Return a name that every file system takes."""
+    return re.sub(r"[^\w.@+=-]+", "__", text).strip("_") or "model"

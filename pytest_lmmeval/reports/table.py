@@ -1,0 +1,90 @@
+"""The table of gates, as rows of text; the terminal and GitHub's step summary draw it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from pytest_lmmeval.records import Verdict
+from pytest_lmmeval.reports.numbers import points_text, value_text
+
+HEADINGS = ("gate", "base", "now", "Δ (90% CI)", "allow", "catches", "n", "verdict", "")
+
+
+@dataclass(frozen=True, slots=True)
+class GateRow:
+    """One line of the table.
+
+    Attributes:
+        label: Task and metric, with the suite where there are several.
+        scale: The metric's full score, for percentages.
+        verdict: What the gate said.
+        where: The gate's file and 1-based line.
+        note: What became of the gate if it was not judged ("no baseline", "baseline written").
+    """
+
+    label: str
+    scale: float | None
+    verdict: Verdict
+    where: tuple[str, int]
+    note: str = ""
+
+
+def cells(row: GateRow) -> tuple[str, ...]:
+    """Return the row as text, one cell per heading."""
+    verdict, scale = row.verdict, row.scale
+    return (
+        row.label,
+        value_text(verdict.baseline, scale),
+        value_text(verdict.value, scale),
+        _interval(verdict, scale),
+        points_text(verdict.max_drop, scale).lstrip("+") + _unit(verdict.max_drop, scale),
+        points_text(verdict.mde, scale).lstrip("+") + _unit(verdict.mde, scale),
+        str(verdict.n),
+        row.note or verdict.outcome,
+        remarks(verdict),
+    )
+
+
+def _unit(value: float | None, scale: float | None) -> str:
+    return "" if value is None or scale is None else "pp"
+
+
+def _interval(verdict: Verdict, scale: float | None) -> str:
+    if verdict.delta is None:
+        return "-"
+    ends = ""
+    if verdict.low is not None and verdict.high is not None:
+        ends = f" [{points_text(verdict.low, scale)}, {points_text(verdict.high, scale)}]"
+    return f"{points_text(verdict.delta, scale)}{_unit(verdict.delta, scale)}{ends}"
+
+
+def remarks(verdict: Verdict) -> str:
+    """Return the counts that a reader must not miss: flips, and docs that are not answers."""
+    counts = (
+        (-len(verdict.lost), "lost"),
+        (len(verdict.gained), "gained"),
+        (verdict.n_failed, "failed"),
+        (verdict.n_truncated, "truncated"),
+        (verdict.n_unparsed, "unparsed"),
+    )
+    signs = {"lost": "-", "gained": "+"}
+    return ", ".join(f"{signs.get(name, '')}{abs(count)} {name}" for count, name in counts if count)
+
+
+def aligned(rows: Iterable[Sequence[str]]) -> list[str]:
+    """Return the rows as lines with columns of equal width, without trailing blanks."""
+    table = [HEADINGS, *rows]
+    widths = [max(len(row[i]) for row in table) for i in range(len(HEADINGS))]
+    return [
+        "  ".join(f"{c:<{w}}" for c, w in zip(row, widths, strict=True)).rstrip() for row in table
+    ]
+
+
+def markdown(rows: Iterable[GateRow]) -> str:
+    """Return the rows as a Markdown table."""
+    lines = [HEADINGS, tuple("---" for _ in HEADINGS)]
+    lines += [cells(row) for row in rows]
+    return "\n".join(
+        f"| {' | '.join(c.replace('|', chr(92) + '|') for c in line)} |" for line in lines
+    )

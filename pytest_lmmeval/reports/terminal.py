@@ -1,0 +1,103 @@
+"""What the terminal shows at the start and at the end of a run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from pytest_lmmeval.options import RunConfig, worth_recording
+from pytest_lmmeval.records import OutcomeCounts
+from pytest_lmmeval.reports.numbers import duration_text
+from pytest_lmmeval.reports.table import GateRow, aligned, cells
+
+COLOURS = {"PASS": "green", "FAIL": "red", "ERROR": "red", "UNDECIDED": "yellow"}
+
+
+class TerminalWriter(Protocol):
+    """The part of ``pytest.TerminalReporter`` that is used."""
+
+    def section(self, title: str, sep: str = "=") -> None:
+        """Write a rule with a title."""
+
+    def write_line(self, line: str, **markup: bool) -> None:
+        """Write a line."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What is told at the end of a run.
+
+    Attributes:
+        rows: The gates, in the order in which they were judged.
+        outcomes: Per task, outcomes of its docs.
+        incomplete: Per task, how many of its parts gave no result.
+        seconds: Wall time since the run began.
+        tokens: Tokens generated, as far as the model reported them.
+        files: Files that were written.
+        unavailable: Why nothing could be measured, if so.
+        details: Paragraphs for GitHub's step summary.
+    """
+
+    rows: Sequence[GateRow]
+    outcomes: dict[str, OutcomeCounts] = field(default_factory=dict)
+    incomplete: dict[str, tuple[int, int]] = field(default_factory=dict)
+    seconds: float = 0.0
+    tokens: int = 0
+    files: Sequence[Path] = ()
+    unavailable: str | None = None
+    details: Sequence[str] = ()
+
+
+def header_lines(config: RunConfig, tasks: Sequence[str]) -> list[str]:
+    """Say what is measured, in one line; a model's arguments may hold a key and are left out."""
+    settings = {k: v for k, v in worth_recording(config).items() if k not in HEADER_OWN}
+    pieces = [f"model {config.model}" if config.model else "model as suites or fixtures have it"]
+    if tasks:
+        pieces.append(f"tasks {', '.join(tasks)}")
+    pieces += [f"{flag.removeprefix('--lmm-')} {value}" for flag, value in settings.items()]
+    return [f"lmmeval: {'; '.join(pieces)}"]
+
+
+HEADER_OWN = {"--lmm-model", "--lmm-tasks"} | {
+    f"--lmm-{name}" for name in ("baseline-dir", "data-map", "include-path", "output-path")
+}
+
+
+def write_summary(writer: TerminalWriter, summary: Summary, *, quiet: bool = False) -> None:
+    """Print the table of gates, with one line each of totals, files and what is missing."""
+    if not (summary.rows or summary.outcomes or summary.incomplete):
+        return
+    writer.section("lmmeval")
+    if summary.rows:
+        heading, *lines = aligned([cells(row) for row in summary.rows])
+        writer.write_line(heading, bold=True)
+        for row, line in zip(summary.rows, lines, strict=True):
+            colour = COLOURS[row.verdict.outcome]
+            writer.write_line(line, **({} if row.note else {colour: True}))
+    if quiet:
+        return
+    for row in summary.rows:
+        for note in row.verdict.notes:
+            writer.write_line(f"{row.label}: {note}")
+    for task, (missing, count) in summary.incomplete.items():
+        writer.write_line(f"{task}: {missing} of {count} parts gave no result", yellow=True)
+    writer.write_line(totals(summary))
+    for path in summary.files:
+        writer.write_line(f"written: {path}")
+
+
+def totals(summary: Summary) -> str:
+    """Return the last line: verdicts, docs by outcome, tokens and time."""
+    verdicts = Counter(row.note or row.verdict.outcome for row in summary.rows)
+    counts = [f"{count} {name}" for name, count in verdicts.items()]
+    docs = [f"{sum(c.total for c in summary.outcomes.values())} docs"]
+    for name in ("failed", "truncated", "unparsed"):
+        number = sum(getattr(c, name) for c in summary.outcomes.values())
+        docs += [f"{number} {name}"] if number else []
+    pieces = [", ".join(counts) or "no verdicts", ", ".join(docs)]
+    if summary.tokens:
+        pieces.append(f"{summary.tokens} tokens generated")
+    return " · ".join([*pieces, duration_text(summary.seconds)])

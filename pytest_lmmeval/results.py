@@ -1,0 +1,188 @@
+"""Results and samples in lm-eval's layout, with what it leaves out added.
+
+The keys of lm-eval 0.4.13 keep their names and meaning, so that tools which read its files read
+ours. Added per task: ``outcomes``, ``fingerprints`` and ``model_identity``; per sample:
+``outcome``, ``latency``, ``usage``, ``finish_reason``, ``error``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from pytest_lmmeval.options import RunConfig
+from pytest_lmmeval.records import MetricResult, OutcomeCounts, Sample
+from pytest_lmmeval.tasks.config import TaskConfig
+
+_SECRET = re.compile(r"key|token|secret|auth|header|password|credential", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class TaskResults:
+    """What a task contributes to the results.
+
+    Attributes:
+        name: Name of the task in this run.
+        config: Its configuration.
+        metrics: Its metric results.
+        counts: Outcomes of its docs.
+        about: Fingerprint, model identity and sizes, as ``evaluator.describe`` returns them.
+    """
+
+    name: str
+    config: TaskConfig
+    metrics: Sequence[MetricResult]
+    counts: OutcomeCounts
+    about: Mapping[str, Any]
+
+
+def results_dict(tasks: Iterable[TaskResults], run: RunConfig) -> dict[str, Any]:
+    """Return lm-eval's results dict, without samples."""
+    tasks = list(tasks)
+    return {
+        "results": {task.name: _values(task) for task in tasks},
+        "group_subtasks": {task.name: [] for task in tasks},
+        "configs": {task.name: plain_config(task.config) for task in tasks},
+        "versions": {task.name: task.config.version or "Yaml" for task in tasks},
+        "n-shot": {task.name: _num_fewshot(task, run) for task in tasks},
+        "higher_is_better": {
+            task.name: {m.metric: m.higher_is_better for m in task.metrics} for task in tasks
+        },
+        "n-samples": {
+            task.name: {
+                "original": task.about.get("n_original"),
+                "effective": task.about.get("n_effective", task.counts.total),
+            }
+            for task in tasks
+        },
+        "config": _run_config(run),
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "lmmeval_version": version("pytest-lmmeval"),
+        "model_name": run.model,
+        "outcomes": {task.name: dataclasses.asdict(task.counts) for task in tasks},
+        "fingerprints": {task.name: dict(task.about.get("fingerprint", {})) for task in tasks},
+        "model_identity": {task.name: dict(task.about.get("model", {})) for task in tasks},
+    }
+
+
+def _values(task: TaskResults) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "name": task.name,
+        "alias": task.config.task_alias or task.name,
+        "sample_len": task.counts.total,
+    }
+    for metric in task.metrics:
+        values[metric.key] = metric.value
+        stderr = "N/A" if metric.stderr is None else metric.stderr
+        values[f"{metric.metric}_stderr,{metric.filter}"] = stderr
+    return values
+
+
+def _num_fewshot(task: TaskResults, run: RunConfig) -> int:
+    own = task.config.num_fewshot
+    # As in lm-eval, a 0 in the YAML stands against the option.
+    return (own or 0) if own == 0 or run.num_fewshot is None else run.num_fewshot
+
+
+def _run_config(run: RunConfig) -> dict[str, Any]:
+    python, numpy, torch, fewshot = run.seed
+    return {
+        "model": run.model,
+        "model_args": public_arguments(run.model_args),
+        "batch_size": run.batch_size,
+        "device": run.device,
+        "limit": run.limit,
+        "limit_from": run.limit_from,
+        "gen_kwargs": dict(run.gen_kwargs),
+        "random_seed": python,
+        "numpy_seed": numpy,
+        "torch_seed": torch,
+        "fewshot_seed": fewshot,
+        "system_instruction": run.system_instruction,
+        "message_format": run.message_format,
+    }
+
+
+def public_arguments(text: str) -> str:
+    """Return a model's argument string with everything hidden that may be a credential."""
+    pieces = []
+    for piece in text.split(","):
+        name, equals, _ = piece.partition("=")
+        pieces.append(f"{name}=***" if equals and _SECRET.search(name) else piece)
+    return ",".join(pieces)
+
+
+def plain_config(config: TaskConfig) -> dict[str, Any]:
+    """Return a task's configuration as JSON values; functions become their names."""
+    skipped = {"lines", "origins"}
+    return {
+        entry.name: _plain(value)
+        for entry in dataclasses.fields(config)
+        if entry.name not in skipped and (value := getattr(config, entry.name)) is not None
+    }
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Mapping):
+        return {str(name): _plain(inner) for name, inner in value.items()}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = dataclasses.fields(value)
+        return {entry.name: _plain(getattr(value, entry.name)) for entry in fields}
+    if isinstance(value, Sequence | set | frozenset):
+        return [_plain(inner) for inner in value]
+    return str(value)
+
+
+def sample_rows(sample: Sample) -> Iterator[dict[str, Any]]:
+    """Return a sample as rows of ``samples_*.jsonl``: one per filter, as lm-eval writes them."""
+    by_filter: dict[str, dict[str, Any]] = {name: {} for name in sample.filtered}
+    for key, score in sample.scores.items():
+        metric, _, name = key.partition(",")
+        by_filter.setdefault(name, {})[metric] = score
+    failures = [f"{r.failure.kind}: {r.failure.message}" for r in sample.responses if r.failure]
+    for name, scores in (by_filter or {"none": {}}).items():
+        yield {
+            "doc_id": sample.doc_id,
+            "doc": dict(sample.doc),
+            "target": sample.target,
+            "arguments": _arguments(sample.arguments),
+            "resps": [[_answer(response)] for response in sample.responses],
+            "filtered_resps": list(sample.filtered.get(name, ())),
+            "filter": name,
+            "metrics": list(scores),
+            "doc_hash": sample.doc_hash,
+            "prompt_hash": sample.prompt_hash,
+            "target_hash": sample.target_hash,
+            **scores,
+            "outcome": sample.outcome,
+            "latency": [round(response.latency, 6) for response in sample.responses],
+            "usage": [dict(response.usage) for response in sample.responses],
+            "finish_reason": [response.finish_reason for response in sample.responses],
+            "reasoning": [response.reasoning for response in sample.responses],
+            "error": failures[0] if failures else None,
+        }
+
+
+def _answer(response: Any) -> Any:
+    if response.failure is not None:
+        return None
+    if response.text is not None:
+        return response.text
+    # lm-eval writes likelihoods as text.
+    pair = [str(response.logprob)]
+    return pair if response.is_greedy is None else [*pair, str(response.is_greedy)]
+
+
+def _arguments(arguments: Sequence[Any]) -> dict[str, Any]:
+    named = {}
+    for i, given in enumerate(arguments):
+        pieces = given if isinstance(given, list | tuple) else [given]
+        named[f"gen_args_{i}"] = {f"arg_{j}": piece for j, piece in enumerate(pieces)}
+    return named

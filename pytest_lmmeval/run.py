@@ -1,0 +1,323 @@
+"""The state of one pytest session with benchmarks: models, pipelines, ledger and verdicts."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_lmmeval.errors import LmmError
+from pytest_lmmeval.evaluator import TaskEvaluation, describe, evaluate, open_pipeline, open_task
+from pytest_lmmeval.judging import Judge
+from pytest_lmmeval.ledger import Ledger, TaskLedger, part_payload
+from pytest_lmmeval.models.base import LM
+from pytest_lmmeval.options import RunConfig
+from pytest_lmmeval.pipeline import Pipeline
+from pytest_lmmeval.plans import GatePlan, ModelPlan, Part, TaskPlan, run_model
+from pytest_lmmeval.records import Sample, Verdict
+from pytest_lmmeval.reports.files import ResultFiles
+from pytest_lmmeval.reports.progress import ProgressLine
+from pytest_lmmeval.reports.table import GateRow
+from pytest_lmmeval.reports.terminal import Summary
+from pytest_lmmeval.results import TaskResults, results_dict
+from pytest_lmmeval.selection import Selection
+from pytest_lmmeval.shards import Shard
+from pytest_lmmeval.tasks.task import Task, TaskSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """An xdist worker's place in the run.
+
+    Attributes:
+        id: "gw0", "gw1", ….
+        count: How many workers there are.
+    """
+
+    id: str
+    count: int
+
+    @classmethod
+    def of(cls, workerinput: Mapping[str, Any] | None) -> Worker | None:
+        """Read what xdist tells its workers; None in any other process."""
+        if workerinput is None:
+            return None
+        return cls(workerinput["workerid"], workerinput["workercount"])
+
+
+@dataclass
+class ModelPool:
+    """The models of this process, one per plan, made on first use.
+
+    Attributes:
+        config: The run's settings, for the model that the command line names.
+        worker: This process's place under xdist.
+        run_id: The same in all processes of the run, and not to be guessed.
+    """
+
+    config: RunConfig
+    worker: Worker | None
+    run_id: str
+    _models: dict[str, LM] = field(default_factory=dict)
+
+    def default(self) -> LM:
+        """Return the model that the command line or ini names; skip the test if none is named."""
+        plan = run_model(self.config)
+        if plan is None:
+            pytest.skip("no model under test: give --lmm-model and --lmm-model-args")
+        return self.get(plan)
+
+    def get(self, plan: ModelPlan) -> LM:
+        """Return the model of a plan, launching its server if it names one.
+
+        Raises:
+            UsageError: No such model or argument.
+            ModelUnavailable: The server could not be launched.
+        """
+        if plan.key not in self._models:
+            self._models[plan.key] = self._make(plan)
+        return self._models[plan.key]
+
+    def _make(self, plan: ModelPlan) -> LM:
+        # Deferred: collecting needs no models.
+        from pytest_lmmeval.models.registry import create_model
+
+        args = dict(plan.args)
+        if plan.server is not None and not {"base_url", "host"} & set(args):
+            args |= self._launch(plan.server)
+        device = plan.device
+        if device is not None and "{worker}" in device:
+            device = device.format(worker=self.worker.id.removeprefix("gw") if self.worker else 0)
+        return create_model(
+            plan.name,
+            args,
+            batch_size=plan.batch_size,
+            max_batch_size=plan.max_batch_size,
+            device=device,
+        )
+
+    def _launch(self, server: Mapping[str, Any]) -> dict[str, str]:
+        """Return where the server is, launching it unless another process of the run has."""
+        from pytest_lmmeval.models.server import ensure_server
+        from pytest_lmmeval.models.server_spec import ServerSpec
+
+        self._server_folder.mkdir(mode=0o700, exist_ok=True)
+        owner = os.getpid() if self.worker is None else os.getppid()
+        info = ensure_server(ServerSpec.from_mapping(server), self._server_folder, owner)
+        return {"base_url": info.base_url} | ({"model": info.model} if info.model else {})
+
+    def stop_servers(self) -> None:
+        """Stop what this run launched. For the process that owns the run."""
+        if self.worker is None and self._server_folder.is_dir():
+            from pytest_lmmeval.models.server import stop_servers
+
+            stop_servers(self._server_folder)
+            shutil.rmtree(self._server_folder, ignore_errors=True)
+
+    @property
+    def _server_folder(self) -> Path:
+        """Where the processes of this run, and no other, find the servers that one launched."""
+        return Path(tempfile.gettempdir()) / f"pytest-lmmeval-{self.run_id}"
+
+
+class BenchmarkRun:
+    """Everything that a session with benchmarks knows.
+
+    Attributes:
+        config: What the user asked for.
+        selection: Tasks asked for by name.
+        worker: This process's place under xdist; None for a controller or a lone process.
+        models: Models of this process.
+        ledger: What was measured so far; filled in the process that sees everything.
+        rows: The gates judged so far.
+        unavailable: Why nothing can be measured any more, once that is so.
+    """
+
+    def __init__(
+        self, config: RunConfig, selection: Selection, worker: Worker | None, run_id: str
+    ) -> None:
+        self.config = config
+        self.selection = selection
+        self.worker = worker
+        self.models = ModelPool(config, worker, run_id)
+        self.files = ResultFiles(config)
+        self.ledger = Ledger(self.files.add_samples)
+        self.rows: dict[tuple[str, str], GateRow] = {}
+        self.unavailable: str | None = None
+        self.progress: ProgressLine | None = None
+        self._judge = Judge(self.ledger)
+        self._plans: dict[str, TaskPlan] = {}
+        self._tasks: dict[str, Task] = {}
+        self._pipelines: dict[int, Pipeline] = {}
+        self._of_plan: dict[str, Pipeline] = {}
+        self._began = time.monotonic()
+        self._finished = False
+
+    def check_selection(self) -> None:
+        """Fail before anything is collected if a name or a model argument cannot be used.
+
+        Raises:
+            pytest.UsageError: Unknown task, model or argument, or no model for what was asked.
+        """
+        from pytest_lmmeval.models.registry import create_model
+        from pytest_lmmeval.tasks.manager import TaskManager
+
+        try:
+            TaskManager(include_path=self.config.include_path).select(self.selection.names)
+            plan = run_model(self.config)
+            if plan is not None:
+                create_model(plan.name, plan.args)
+        except LmmError as error:
+            raise pytest.UsageError(str(error)) from None
+
+    # In the process that measures.
+
+    def prepare(self, plan: TaskPlan, fixtures: Mapping[str, Any]) -> None:
+        """Make the plan's model ready, once.
+
+        Raises:
+            ModelUnavailable: Nothing can be measured with it.
+        """
+        if plan.key in self._of_plan:
+            return
+        model = fixtures["lmm_models"].get(plan.model) if plan.model else fixtures["lmm_model"]
+        self._of_plan[plan.key] = self.pipeline(model)
+
+    def pipeline(self, model: LM) -> Pipeline:
+        """Return the model's pipeline, started on first use."""
+        if id(model) not in self._pipelines:
+            workers = self.worker.count if self.worker else 1
+            self._pipelines[id(model)] = open_pipeline(model, workers)
+        return self._pipelines[id(model)]
+
+    def measure(self, part: Part, upcoming: Sequence[Part]) -> list[Sample]:
+        """Send the part's requests, and those of the parts behind it; return its samples.
+
+        Raises:
+            LmmError: The part cannot be measured.
+        """
+        pipeline = self._of_plan[part.plan.key]
+        pipeline.submit([self._shard(other, pipeline.model) for other in upcoming])
+        progress = self.progress
+
+        def tick() -> None:
+            if progress is not None:
+                progress.draw(f"{part.plan.name} {part.name}", pipeline.progress)
+
+        try:
+            return pipeline.result(self._shard(part, pipeline.model), tick=tick)
+        finally:
+            if progress is not None:
+                progress.wipe()
+
+    def _shard(self, part: Part, model: LM) -> Shard:
+        plan = part.plan
+        if plan.key not in self._tasks:
+            self._tasks[plan.key] = open_task(plan.task, plan.config, model)
+        return Shard(self._tasks[plan.key], part.index, plan.parts)
+
+    def pack(self, part: Part, samples: Sequence[Sample]) -> dict[str, Any]:
+        """Return what the part's report carries to the process that sees everything."""
+        plan = part.plan
+        about = describe(self._tasks[plan.key], self._of_plan[plan.key].model)
+        payload = part_payload(samples, about)
+        return payload | {"key": plan.key, "name": plan.name, "part": part.index, "of": plan.parts}
+
+    def evaluate(self, model: LM, task: str, settings: Mapping[str, Any]) -> TaskEvaluation:
+        """Evaluate a task for a test written by hand.
+
+        Raises:
+            LmmError: As for ``evaluator.evaluate``.
+        """
+        results = evaluate(self.pipeline(model), [task], self.config, **settings)
+        (evaluation,) = results.values()
+        return evaluation
+
+    # In the process that sees everything.
+
+    def take_in(self, payload: Mapping[str, Any]) -> None:
+        """Enter a part in the ledger."""
+        task = self.ledger.open(payload["key"], payload["name"], payload["of"])
+        self.ledger.add(task, payload["part"], dict(payload))
+
+    def judge(self, plan: TaskPlan, gate: GatePlan) -> Verdict:
+        """Judge a gate, or write its baseline if that is what was asked for.
+
+        Raises:
+            NotJudged: There is nothing to judge, which is no defect; the text says why.
+        """
+        self._plans[plan.key] = plan
+        task = self._scorer(plan)
+        verdict = self._judge.judge(plan, gate, task, self.unavailable)
+        label = f"{plan.name} {gate.key.removesuffix(',none')}"
+        written = (plan.key, gate.key) in self._judge.updated
+        self.rows[plan.key, gate.key] = GateRow(
+            label=f"{plan.suite}: {label}" if plan.suite else label,
+            scale=task.scale(gate.key.partition(",")[0]),
+            verdict=verdict,
+            where=(str(gate.path), gate.line),
+            note="written" if written else "",
+        )
+        return verdict
+
+    def lost_lines(self, plan: TaskPlan, verdict: Verdict) -> list[str]:
+        """Name the docs that were lost."""
+        return self._judge.lost_lines(plan, verdict)
+
+    def _scorer(self, plan: TaskPlan) -> Task:
+        """Return a task for its scoring alone; it opens no data."""
+        return self._tasks.get(plan.key) or Task(plan.task, settings=TaskSettings())
+
+    def finish(self) -> None:
+        """Cancel what is in flight, release models and servers, write results. May come twice."""
+        if self._finished:
+            return
+        self._finished = True
+        with ExitStack() as closing:
+            closing.callback(self.models.stop_servers)
+            for pipeline in self._pipelines.values():
+                closing.callback(pipeline.close)
+            if self.worker is None and (self.ledger.tasks or self.rows):
+                self._write()
+
+    def _write(self) -> None:
+        """Write samples of all tasks, and results of those that are complete."""
+        complete = []
+        for key, measured in self.ledger.tasks.items():
+            self.files.join_samples(key, measured.name)
+            plan = self._plans.get(key)
+            if plan is not None and not measured.missing:
+                complete.append(task_results(plan, measured, self._scorer(plan)))
+        results = results_dict(complete, self.config)
+        results["verdicts"] = [asdict(row.verdict) for row in self.rows.values()]
+        results["incomplete"] = {k: t.missing for k, t in self.ledger.tasks.items() if t.missing}
+        self.files.write_results(results)
+
+    def summary(self) -> Summary:
+        """Return what the terminal tells at the end."""
+        tasks = self.ledger.tasks.values()
+        return Summary(
+            rows=list(self.rows.values()),
+            outcomes={task.key: task.counts for task in tasks},
+            incomplete={t.key: (len(t.missing), t.count) for t in tasks if t.missing},
+            seconds=time.monotonic() - self._began,
+            tokens=sum(doc.tokens for task in tasks for doc in task.docs),
+            files=[self.files.written] if self.files.written else [],
+        )
+
+
+def task_results(plan: TaskPlan, measured: TaskLedger, task: Task) -> TaskResults:
+    """Sum up all metrics of a complete task; one whose aggregation fails is left to its gate."""
+    metrics = []
+    for key in measured.metric_keys():
+        with suppress(LmmError):
+            metrics.append(measured.result(key, task))
+    return TaskResults(plan.name, plan.task, metrics, measured.counts, measured.about)

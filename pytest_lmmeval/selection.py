@@ -1,0 +1,80 @@
+"""What the command line selects by task name, beside pytest's own paths and node ids."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+VIRTUAL_FOLDER = "lmm-tasks"
+SUITE_SUFFIXES = (".lmm.yaml", ".lmm.yml")
+YAML_SUFFIXES = (".yaml", ".yml")
+
+
+def is_suite(path: Path) -> bool:
+    """Whether a file is a suite, by its name."""
+    return path.name.endswith(SUITE_SUFFIXES)
+
+
+def is_ours(path: Path, *, named: bool) -> bool:
+    """Whether a file that pytest came across is to be collected.
+
+    Suites are ours wherever they lie; other YAMLs only when the command line names them, because
+    one that merely lies in a test folder may be anything.
+    """
+    return is_suite(path) or (named and path.suffix in YAML_SUFFIXES)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Tasks that are collected by name.
+
+    Attributes:
+        names: What ``--lmm-tasks`` names, then tasks whose node ids were typed.
+        typed: Item names by task, for tasks whose node ids were typed; an empty set means all
+            items of the task. Where anything was typed, nothing else is collected by name.
+    """
+
+    names: tuple[str, ...] = ()
+    typed: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    def wants_task(self, name: str) -> bool:
+        """Whether a task that ``names`` led to is to be collected."""
+        return not self.typed or name in self.typed
+
+    def wants_item(self, task: str, item: str) -> bool:
+        """Whether an item of such a task is to be collected."""
+        chosen = self.typed.get(task, frozenset())
+        return not chosen or item in chosen
+
+
+def take_selection(config: pytest.Config, tasks: tuple[str, ...], *, by_option: bool) -> Selection:
+    """Take node ids like ``lmm-tasks/ai2d.yaml::part:01`` out of pytest's arguments.
+
+    They name no file, so pytest could not resolve them. With ``--lmm-tasks`` on the command line
+    and no path beside it, nothing but these tasks is collected: whoever asks for a benchmark does
+    not ask for the test suite of the project they stand in.
+
+    Args:
+        config: The session's configuration, whose ``args`` are changed in place.
+        tasks: The tasks asked for.
+        by_option: Whether the command line asked for them (and not an ini file).
+    """
+    typed: dict[str, set[str]] = {}
+    kept = []
+    for argument in config.args:
+        path, _, item = argument.partition("::")
+        if (
+            path.startswith(f"{VIRTUAL_FOLDER}/")
+            and not (config.invocation_params.dir / path).exists()
+        ):
+            name = path.removeprefix(f"{VIRTUAL_FOLDER}/").removesuffix(".yaml")
+            typed.setdefault(name, set()).update({item} if item else ())
+        else:
+            kept.append(argument)
+    named_no_path = config.args_source is not pytest.Config.ArgsSource.ARGS
+    if typed or (by_option and named_no_path):
+        config.args[:] = [] if named_no_path else kept
+    return Selection((*tasks, *typed), {name: frozenset(items) for name, items in typed.items()})

@@ -1,0 +1,69 @@
+"""Where a pytest session keeps this plugin's state, and when it gets one.
+
+A session that has no benchmark in it gets none, imports nothing heavy and runs two cheap hooks.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+
+from pytest_lmmeval.errors import UsageError
+from pytest_lmmeval.options import PREFIX, RunConfig, run_config
+
+if TYPE_CHECKING:
+    from pytest_lmmeval.run import BenchmarkRun
+
+RUN = pytest.StashKey["BenchmarkRun"]()
+# What xdist tells its workers about the run, noted on the controller when it does.
+RUN_ID = pytest.StashKey[str]()
+
+
+def is_active(config: pytest.Config) -> bool:
+    """Whether this session has met a benchmark."""
+    return RUN in config.stash
+
+
+def run_of(config: pytest.Config) -> BenchmarkRun:
+    """Return the session's state; the first call makes it and registers the hooks that need it.
+
+    Raises:
+        pytest.UsageError: An option or ini key cannot be used.
+    """
+    if not is_active(config):
+        # Deferred: these import what a benchmark needs, which no other session should pay for.
+        from pytest_lmmeval.hooks import BenchmarkHooks
+        from pytest_lmmeval.run import BenchmarkRun, Worker
+        from pytest_lmmeval.selection import take_selection
+
+        settings = read_options(config)
+        by_option = config.getoption(f"{PREFIX}tasks") is not None
+        selection = take_selection(config, settings.tasks, by_option=by_option)
+        given = getattr(config, "workerinput", None)
+        run_id = given["testrunuid"] if given else config.stash.setdefault(RUN_ID, uuid4().hex)
+        run = BenchmarkRun(settings, selection, Worker.of(given), run_id)
+        config.stash[RUN] = run
+        config.pluginmanager.register(BenchmarkHooks(run), "lmmeval-hooks")
+    return config.stash[RUN]
+
+
+def note_run_id(config: pytest.Config, run_id: str) -> None:
+    """Take over the id that xdist gives a run. Called on the controller, before it has workers."""
+    config.stash[RUN_ID] = run_id
+    if is_active(config):
+        run_of(config).models.run_id = run_id
+
+
+def read_options(config: pytest.Config) -> RunConfig:
+    """Return what the user asked for."""
+    try:
+        return run_config(
+            config.getoption,
+            config.getini,
+            base=config.inipath.parent if config.inipath else config.rootpath,
+            invocation=config.invocation_params.dir,
+        )
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from None

@@ -1,0 +1,177 @@
+"""From the scores of all docs to one value and its standard error, as the peers compute them.
+
+Sources: lm-eval 0.4.13 for the formulas and for which aggregations have a standard error at all.
+The bootstrap follows its random streams, so that its standard errors come out the same.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+# lm-eval draws replicates in chunks, each with its own seed, and drops what does not fill a chunk.
+_CHUNK = 1000
+# Numbers that one step of the bootstrap may hold in memory (80 MB).
+_CELLS = 10_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregation:
+    """A named aggregation.
+
+    Attributes:
+        value: From the docs' scores to the value.
+        replicates: The same over the last axis of an array, for the bootstrap; None if the peers
+            give this aggregation no standard error or, like the mean, compute it directly.
+    """
+
+    value: Callable[[Sequence[Any]], float]
+    replicates: Callable[[Floats], Floats] | None = None
+
+
+def mean(items: Sequence[Any]) -> float:
+    """Arithmetic mean."""
+    return float(sum(items) / len(items))
+
+
+def median(items: Sequence[Any]) -> float:
+    """Upper median: the element in the middle, or right of it, of the sorted items."""
+    return float(sorted(items)[len(items) // 2])
+
+
+def nanmean(items: Sequence[Any]) -> float:
+    """Mean of the items that are not NaN; NaN if all are."""
+    kept = [item for item in items if not math.isnan(item)]
+    return float(np.mean(kept)) if kept else math.nan
+
+
+def perplexity(items: Sequence[Any]) -> float:
+    """exp(-mean) of log-likelihoods in nats."""
+    return math.exp(-mean(items))
+
+
+def _per_unit(items: Sequence[tuple[float, float]]) -> float:
+    values, weights = zip(*items, strict=True)
+    return float(sum(values) / sum(weights))
+
+
+def weighted_perplexity(items: Sequence[tuple[float, float]]) -> float:
+    """Perplexity per unit of (log-likelihood in nats, number of units) pairs."""
+    return math.exp(-_per_unit(items))
+
+
+def bits_per_byte(items: Sequence[tuple[float, float]]) -> float:
+    """Bits per byte of (log-likelihood in nats, number of bytes) pairs."""
+    return -_per_unit(items) / math.log(2)
+
+
+def brier_score(items: Sequence[tuple[int, Sequence[float]]]) -> float:
+    """Mean over docs of the squared distance between probabilities and the right answer.
+
+    Args:
+        items: (index of the right choice, probabilities of all choices), equally many per doc.
+    """
+    golds, probabilities = zip(*items, strict=True)
+    predicted = np.array(probabilities, dtype=float)
+    right = np.eye(predicted.shape[1])[list(golds)]
+    return float(np.mean(np.sum((predicted - right) ** 2, axis=1)))
+
+
+def bypass(items: Sequence[Any]) -> float:
+    """The peers' value for "not scored"."""
+    return 999.0
+
+
+def _medians(samples: Floats) -> Floats:
+    middle = samples.shape[-1] // 2
+    return np.asarray(np.partition(samples, middle, axis=-1)[..., middle])
+
+
+def _nanmeans(samples: Floats) -> Floats:
+    kept = ~np.isnan(samples)
+    return np.asarray(np.where(kept, samples, 0.0).sum(axis=-1) / kept.sum(axis=-1))
+
+
+def _perplexities(samples: Floats) -> Floats:
+    return np.asarray(np.exp(-samples.mean(axis=-1)))
+
+
+AGGREGATIONS = {
+    "bits_per_byte": Aggregation(bits_per_byte),
+    "brier_score": Aggregation(brier_score),
+    "bypass": Aggregation(bypass),
+    "mean": Aggregation(mean),
+    "median": Aggregation(median, _medians),
+    "nanmean": Aggregation(nanmean, _nanmeans),
+    "perplexity": Aggregation(perplexity, _perplexities),
+    "weighted_perplexity": Aggregation(weighted_perplexity),
+}
+
+
+def sample_stddev(items: Sequence[float]) -> float:
+    """Standard deviation with n - 1 in the denominator."""
+    center = mean(items)
+    return math.sqrt(sum((x - center) ** 2 for x in items) / (len(items) - 1))
+
+
+def mean_stderr(items: Sequence[float]) -> float:
+    """Standard error of the mean: sample standard deviation over the root of n."""
+    return sample_stddev(items) / math.sqrt(len(items))
+
+
+def stderr(name: str, items: Sequence[Any], iterations: int) -> float | None:
+    """Return the standard error of a named aggregation, or None where the peers print "N/A".
+
+    Args:
+        name: Key of ``AGGREGATIONS``.
+        items: The docs' scores.
+        iterations: Bootstrap replicates; with 0 the peers compute no standard error whatever.
+    """
+    replicates = AGGREGATIONS[name].replicates
+    if iterations <= 0 or len(items) < 2:
+        return None
+    if name == "mean":
+        return mean_stderr(items)
+    if replicates is None:
+        return None
+    return bootstrap_stderr(replicates, items, iterations)
+
+
+def bootstrap_stderr(
+    replicates: Callable[[Floats], Floats], items: Sequence[float], iterations: int
+) -> float:
+    """Standard deviation of the aggregation over resamples drawn with replacement.
+
+    Args:
+        replicates: The aggregation over the last axis.
+        items: The docs' scores.
+        iterations: Number of resamples; whole chunks of 1,000 only, if it is more than that.
+    """
+    values = np.asarray(items, dtype=float)
+    chunk = min(_CHUNK, iterations)
+    rows = max(1, _CELLS // len(values))
+    results = []
+    for seed in range(iterations // chunk):
+        stream = _uniform_stream(seed)
+        for start in range(0, chunk, rows):
+            shape = (min(rows, chunk - start), len(values))
+            # What random.choices does with the same stream.
+            chosen = np.floor(stream.random_sample(shape) * len(values)).astype(np.intp)
+            results.append(replicates(values[chosen]))
+    return float(np.std(np.concatenate(results), ddof=1))
+
+
+def _uniform_stream(seed: int) -> np.random.RandomState:
+    """Return NumPy's generator in the state of ``random.Random(seed)``: the same numbers, fast."""
+    *key, position = random.Random(seed).getstate()[1]
+    stream = np.random.RandomState()
+    stream.set_state(("MT19937", np.array(key, dtype=np.uint32), position, 0, 0.0))
+    return stream

@@ -1,0 +1,184 @@
+"""A task's docs: the evaluated split and the pool that shots are drawn from."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pytest_lmmeval.errors import DataError, nearest
+from pytest_lmmeval.tasks.calls import UserFunction, user_function
+from pytest_lmmeval.tasks.config import TaskConfig
+from pytest_lmmeval.tasks.functions import Functions
+from pytest_lmmeval.tasks.hub import DataSource, open_splits
+from pytest_lmmeval.tasks.specs import Function
+from pytest_lmmeval.tasks.tables import Table, make_table
+
+
+class TaskData:
+    """Opens a task's data when they are first asked for; safe in several threads.
+
+    Args:
+        config: The task.
+        functions: Its modules.
+        data_map: Local folders that stand for hub names.
+        trust_remote_code: Whether code of a hub repository may run.
+    """
+
+    def __init__(
+        self,
+        config: TaskConfig,
+        functions: Functions,
+        data_map: Mapping[str, Path] | None = None,
+        trust_remote_code: bool = False,
+    ) -> None:
+        self._config = config
+        self._functions = functions
+        self._data_map = data_map or {}
+        self._trust_remote_code = trust_remote_code
+        self._lock = threading.RLock()
+        self._splits: Mapping[str, Any] | None = None
+        self._tables: dict[tuple[str, int], Table] = {}
+        self._samples: Table | None = None
+
+    @property
+    def docs(self) -> Table:
+        """The evaluated docs, after ``process_docs``.
+
+        Raises:
+            TaskError: The task names no data, or a function that it names failed.
+            DataError: The data are not there or hold no docs.
+        """
+        table = self._table(self._config.eval_split, self._config.process_docs)
+        if not len(table):
+            split = self._config.eval_split
+            raise DataError(f"task {self._config.task!r}: split {split!r} holds no docs")
+        return table
+
+    @property
+    def pool(self) -> Table:
+        """The docs that shots are drawn from.
+
+        ``fewshot_config``'s split or samples, else the training, validation or test split,
+        whichever the task names first.
+        """
+        config, fewshot = self._config, self._config.fewshot_config
+        split = fewshot.split or config.fewshot_split
+        if split is not None:
+            return self._table(split, fewshot.process_docs or config.process_docs)
+        if fewshot.samples is not None:
+            return self._given_samples()
+        split = config.training_split or config.validation_split or config.eval_split
+        return self._table(split, config.process_docs)
+
+    @property
+    def docs_in_pool(self) -> bool:
+        """Whether docs and pool are the same rows."""
+        return self.docs is self.pool
+
+    def _table(self, split: str, process: Function | None) -> Table:
+        key = (split, id(process))
+        with self._lock:
+            if key not in self._tables:
+                self._tables[key] = self._read(split, process)
+            return self._tables[key]
+
+    def _read(self, split: str, process: Function | None) -> Table:
+        if self._splits is None:
+            self._splits = self._open()
+        if split not in self._splits:
+            names = [str(name) for name in self._splits]
+            hint = nearest(split, names)
+            message = f"there is no split {split!r}; there are: {', '.join(names)}.{hint}"
+            raise DataError(f"task {self._config.task!r}: {message}")
+        rows = self._splits[split]
+        if process is None:
+            return self._as_table(rows, f"split {split!r}")
+        function = self._function(process, "process_docs")
+        table = make_table(function.call(rows))
+        if table is None:
+            raise function.error("returned neither a Dataset nor a list of mappings")
+        return table
+
+    def _as_table(self, rows: Any, what: str) -> Table:
+        table = make_table(rows)
+        if table is None:
+            kind = type(rows).__name__
+            raise DataError(
+                f"task {self._config.task!r}: {what} is of type {kind}; expected a Dataset that is "
+                "not streamed, or a list of mappings"
+            )
+        return table
+
+    def _given_samples(self) -> Table:
+        samples = self._config.fewshot_config.samples
+        with self._lock:
+            if self._samples is None:
+                if not isinstance(samples, list | tuple):
+                    samples = self._function(samples, "fewshot_config.samples").call()
+                self._samples = self._as_table(samples, "fewshot_config.samples")
+            return self._samples
+
+    def _function(self, value: Any, role: str) -> UserFunction:
+        return user_function(value, role, self._config.task, self._functions)
+
+    def _open(self) -> Mapping[str, Any]:
+        config = self._config
+        if config.custom_dataset is not None:
+            return self._custom(config.custom_dataset)
+        if config.dataset_path is None:
+            raise config.error("task", "has neither 'dataset_path' nor 'custom_dataset'")
+        kwargs = dict(config.dataset_kwargs or {})
+        for key in ("video", "From_YouTube"):
+            if kwargs.pop(key, False):
+                raise config.error("dataset_kwargs", f"{key!r}: video is not supported")
+        origin = config.origins.get("dataset_kwargs") or config.origins.get("dataset_path")
+        folders = [origin.path.parent] if origin else []
+        source = DataSource(
+            path=config.dataset_path,
+            name=config.dataset_name,
+            kwargs=kwargs,
+            folders=tuple(dict.fromkeys([*folders, config.source.parent, Path.cwd()])),
+            split=config.eval_split,
+            trust_remote_code=self._trust_remote_code,
+        )
+        try:
+            return open_splits(source, self._data_map)
+        except DataError as error:
+            raise DataError(f"task {config.task!r}: {error}") from error
+
+    def _custom(self, value: Function) -> Mapping[str, Any]:
+        function = self._function(value, "custom_dataset")
+        metadata = self._config.metadata if isinstance(self._config.metadata, Mapping) else {}
+        given = {
+            "config_source": str(self._config.source),
+            **metadata,
+            **(self._config.dataset_kwargs or {}),
+        }
+        splits = function.call(**_accepted(function, given))
+        if not isinstance(splits, Mapping):
+            raise function.error(f"returned {type(splits).__name__}, expected {{split: docs}}")
+        return splits
+
+
+def _accepted(function: UserFunction, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments that a function can take; lm-eval passes all, wanted or not."""
+    try:
+        parameters = inspect.signature(function.function).parameters.values()
+    except ValueError:
+        return dict(given)
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return dict(given)
+    names = {parameter.name for parameter in parameters}
+    return {key: value for key, value in given.items() if key in names}
+
+
+def missing_column(task: str, column: str, columns: Iterable[str], note: str = "") -> DataError:
+    """Return the error for a column that a task uses and its docs do not have."""
+    names = list(columns)
+    known = ", ".join(names)
+    hint = nearest(column, names)
+    message = f"the docs have no column {column!r}{note}; they have: {known}.{hint}"
+    return DataError(f"task {task!r}: {message}")

@@ -1,0 +1,104 @@
+"""All keys of a task that say something about a doc, for the doc itself and for its shots."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pytest_lmmeval.errors import TaskError
+from pytest_lmmeval.tasks.config import TaskConfig
+from pytest_lmmeval.tasks.data import TaskData
+from pytest_lmmeval.tasks.fields import Doc, Field, Rule
+from pytest_lmmeval.tasks.functions import Functions
+from pytest_lmmeval.tasks.model_arguments import Extra, ModelArguments, no_extra
+
+
+class FieldSet:
+    """The fields of a task; one that the YAML leaves out is None.
+
+    Shots inherit what ``fewshot_config`` does not set.
+
+    Args:
+        config: The task.
+        data: Its data.
+        functions: Its modules.
+        arguments: What its functions get beside the doc.
+
+    Raises:
+        TaskError: A template is none.
+    """
+
+    def __init__(
+        self, config: TaskConfig, data: TaskData, functions: Functions, arguments: ModelArguments
+    ) -> None:
+        lmms = config.dialect == "lmms_eval"
+        text_extra: Extra = arguments.for_text if lmms else no_extra
+        target_extra: Extra = arguments.for_target if lmms else no_extra
+
+        def make(role: str, value: Any, rule: Rule, extra: Extra = no_extra) -> Field | None:
+            if value is None or value == "":
+                return None
+            return Field(role, value, rule, config, data, functions, extra)
+
+        self.config = config
+        self.text = make("doc_to_text", config.doc_to_text, "text", text_extra)
+        self.target = make("doc_to_target", config.doc_to_target, "target", target_extra)
+        self.choice = make("doc_to_choice", config.doc_to_choice, "choice")
+        self.visual = make("doc_to_visual", config.doc_to_visual, "media", arguments.for_visual)
+        self.messages = make(
+            "doc_to_messages", config.doc_to_messages, "media", arguments.for_messages
+        )
+        given = config.doc_to_image
+        images = given if isinstance(given, list | tuple) else [given]
+        self.images = [
+            field for field in (make("doc_to_image", image, "media") for image in images) if field
+        ]
+        self.description = make("description", config.description, "plain")
+        self.prefix = make("gen_prefix", config.gen_prefix, "plain")
+
+        shots = config.fewshot_config
+        self.shot_text = (
+            make("fewshot_config.doc_to_text", shots.doc_to_text, "text", text_extra) or self.text
+        )
+        self.shot_target = (
+            make("fewshot_config.doc_to_target", shots.doc_to_target, "target", target_extra)
+            or self.target
+        )
+        self.shot_choice = (
+            make("fewshot_config.doc_to_choice", shots.doc_to_choice, "choice") or self.choice
+        )
+        self.shot_prefix = (
+            make("fewshot_config.gen_prefix", shots.gen_prefix, "plain") or self.prefix
+        )
+
+    def read_text(self, doc: Doc, doc_id: int | None) -> Any:
+        """Return ``doc_to_text``: text, or an index into the choices; "" if the task has none."""
+        return "" if self.text is None else self.text.read(doc, doc_id)
+
+    def read_target(self, doc: Doc, doc_id: int | None) -> Any:
+        """Return ``doc_to_target``.
+
+        Raises:
+            TaskError: The task has none.
+        """
+        if self.target is None:
+            # An empty text is a target too, as long as nobody leaves the key out by mistake.
+            if self.config.doc_to_target == "":
+                return ""
+            raise self.missing("doc_to_target")
+        return self.target.read(doc, doc_id)
+
+    def read_choices(self, doc: Doc, doc_id: int | None) -> list[str]:
+        """Return ``doc_to_choice``.
+
+        Raises:
+            TaskError: It is no list.
+        """
+        assert self.choice is not None, "callers ask for choices only where a task states some"
+        choices = self.choice.read(doc, doc_id)
+        if not isinstance(choices, list | tuple):
+            raise self.choice.error(f"gave {choices!r}, expected a list", doc_id)
+        return list(choices)
+
+    def missing(self, key: str) -> TaskError:
+        """Return the error for a key that is needed and not there."""
+        return self.config.error("task", f"has no {key!r}")

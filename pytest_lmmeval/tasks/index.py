@@ -1,0 +1,154 @@
+"""What lies in a folder of task YAMLs: names, tags and groups, found without parsing the files.
+
+Only the four keys that name things are read, by their text; a task is parsed in full when it is
+selected. Scanning lm-eval's 14,000 files takes seconds this way instead of half a minute.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from pytest_lmmeval.errors import TaskError
+from pytest_lmmeval.tasks.loader import Block, load_source, parse_text
+
+Kind: TypeAlias = Literal["task", "group"]
+
+_SKIPPED_FOLDERS = frozenset({"__pycache__", ".ipynb_checkpoints", ".git"})
+# A key at the left edge, and the lines that belong to its value.
+_HEADS = re.compile(
+    r"""^["']?(?:task|group|tag|include)["']?[ \t]*:.*(?:\n(?:[ \t\-#].*|[ \t]*))*""", re.MULTILINE
+)
+# A file whose first key is not at the left edge is parsed in full: JSON, or indented throughout.
+_UNUSUAL = re.compile(r"(?:[ \t]*(?:#.*|---.*)?\n)*(?:\{|[ \t]+[^ \t\n#])")
+# Only a task can have these, so a file with one of them is a task even if it also has a group.
+_TASK_KEYS = re.compile(
+    r"""^["']?(?:class|dataset_path|doc_to_text|doc_to_messages|test_split)["']?[ \t]*:""",
+    re.MULTILINE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A task or group that a file defines.
+
+    Attributes:
+        name: What it is called.
+        kind: Whether the file is a task or a group of tasks.
+        path: The file.
+        tags: Tags of a task, own and included.
+    """
+
+    name: str
+    kind: Kind
+    path: Path
+    tags: tuple[str, ...] = ()
+
+
+@dataclass
+class Index:
+    """The entries of several folders; those of a later folder replace earlier ones by name.
+
+    Attributes:
+        entries: Tasks and groups by name.
+        tags: For each tag the names of its tasks, sorted.
+        unreadable: Files whose names could not be read, and why.
+    """
+
+    entries: dict[str, Entry] = field(default_factory=dict)
+    tags: dict[str, list[str]] = field(default_factory=dict)
+    unreadable: dict[Path, str] = field(default_factory=dict)
+
+    def add_folder(self, folder: Path) -> None:
+        """Scan a folder and all below it; of two equal names in it, the first path counts."""
+        found: dict[str, Entry] = {}
+        for path in task_files(folder):
+            try:
+                entry = read_entry(path)
+            except TaskError as error:
+                self.unreadable[path] = str(error)
+                continue
+            if entry is not None:
+                found.setdefault(entry.name, entry)
+        self.entries.update(found)
+        self._collect_tags()
+
+    def _collect_tags(self) -> None:
+        tags: dict[str, list[str]] = {}
+        for name in sorted(self.entries):
+            for tag in self.entries[name].tags:
+                tags.setdefault(tag, []).append(name)
+        # A task or group hides a tag of its name, as in lm-eval.
+        self.tags = {tag: names for tag, names in tags.items() if tag not in self.entries}
+
+    def knows(self, name: str) -> bool:
+        """Whether a name is that of a task, group or tag."""
+        return name in self.entries or name in self.tags
+
+    def all_names(self) -> set[str]:
+        """Return the names of all tasks, groups and tags."""
+        return {*self.entries, *self.tags}
+
+    def names(self, kind: Kind) -> list[str]:
+        """Return the sorted names of all tasks or all groups."""
+        return sorted(name for name, entry in self.entries.items() if entry.kind == kind)
+
+
+def task_files(folder: Path) -> Iterator[Path]:
+    """Yield the YAML files below a folder that may be tasks, in the order of their paths."""
+    paths = (path for suffix in ("yaml", "yml") for path in folder.rglob(f"*.{suffix}"))
+    for path in sorted(paths, key=Path.as_posix):
+        inner = path.relative_to(folder).parts
+        suite = path.name.endswith((".lmm.yaml", ".lmm.yml"))
+        if not suite and _SKIPPED_FOLDERS.isdisjoint(inner) and path.is_file():
+            yield path
+
+
+def read_entry(path: Path) -> Entry | None:
+    """Return what a file defines; None if it is a template, or something else altogether.
+
+    Raises:
+        TaskError: The lines that name it cannot be read.
+    """
+    text = _text(path)
+    heads = _heads(text, path)
+    if "task" not in heads and "group" not in heads:
+        heads = {**_inherited(heads, path), **heads}
+    task, group = heads.get("task"), heads.get("group")
+    if isinstance(group, str) and not (isinstance(task, str) and _TASK_KEYS.search(text)):
+        return Entry(group, "group", path)
+    if not isinstance(task, str):
+        return None
+    if "tag" not in heads and "group" not in heads:
+        heads = {**_inherited(heads, path), **heads}
+    return Entry(task, "task", path, _names(heads.get("tag", heads.get("group"))))
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        return ""  # Whatever it is, it is no task; selecting it by path says so.
+    except OSError as error:
+        raise TaskError(f"cannot be read: {error.strerror}", path) from error
+
+
+def _heads(text: str, path: Path) -> Mapping[str, Any]:
+    if _UNUSUAL.match(text):
+        return parse_text(text, path)
+    found = "\n".join(match.group() for match in _HEADS.finditer(text))
+    return parse_text(found, path) if found else Block(path, 1)
+
+
+def _inherited(heads: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
+    # Rare enough that the included files may be parsed in full; they are cached.
+    return load_source(path).merged(False).values if heads.get("include") else {}
+
+
+def _names(value: object) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return (value,)
+    return tuple(str(name) for name in value) if isinstance(value, list) else ()

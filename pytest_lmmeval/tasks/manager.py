@@ -1,0 +1,239 @@
+"""From the names that a user gives to the tasks they stand for."""
+
+from __future__ import annotations
+
+import fnmatch
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from pytest_lmmeval.errors import TaskError, UsageError, nearest
+from pytest_lmmeval.tasks.config import TaskConfig, load_config, read_config
+from pytest_lmmeval.tasks.groups import Group, Member, load_group
+from pytest_lmmeval.tasks.index import Index, read_entry, task_files
+from pytest_lmmeval.tasks.loader import Document, Origin
+from pytest_lmmeval.tasks.schema import Dialect
+
+LIBRARY = Path(__file__).parent / "library"
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """A task that was selected.
+
+    Attributes:
+        name: The task's name.
+        path: Its YAML file.
+        config: Its configuration, with all overrides laid over it.
+        groups: The groups through which it was selected, outer ones first.
+        tags: Its tags.
+        library: Whether it comes with this package.
+    """
+
+    name: str
+    path: Path
+    config: TaskConfig
+    groups: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    library: bool = False
+
+
+@dataclass(frozen=True)
+class _Pick:
+    """A task on its way to being selected: where it is, and what to lay over it.
+
+    ``inline_line`` is set for one that a group file defines itself.
+    """
+
+    name: str
+    path: Path
+    overrides: Mapping[str, Any]
+    groups: tuple[str, ...] = ()
+    inline_line: int | None = None
+
+
+class TaskManager:
+    """Knows the tasks of this package's library and of the user's own folders.
+
+    A task in ``include_path`` replaces one of the library that has its name, and a later folder
+    replaces an earlier one. The folders are scanned when a name is first asked for.
+
+    Args:
+        include_path: Folders with task YAMLs, searched with everything below them.
+        include_defaults: Whether the library is included.
+
+    Raises:
+        UsageError: One of the folders is not there.
+    """
+
+    def __init__(self, include_path: Sequence[Path] = (), include_defaults: bool = True) -> None:
+        folders = [LIBRARY] if include_defaults else []
+        for path in map(Path, include_path):
+            if not path.is_dir():
+                raise UsageError(f"include path {path} is not a folder")
+            folders.append(path.resolve())
+        self._folders = folders
+
+    @functools.cached_property
+    def _index(self) -> Index:
+        index = Index()
+        for folder in self._folders:
+            index.add_folder(folder)
+        return index
+
+    def all_tasks(self) -> list[str]:
+        """Return the names of all tasks, sorted."""
+        return self._index.names("task")
+
+    def all_groups(self) -> list[str]:
+        """Return the names of all groups, sorted."""
+        return self._index.names("group")
+
+    def all_tags(self) -> list[str]:
+        """Return all tags, sorted."""
+        return sorted(self._index.tags)
+
+    def select(
+        self,
+        names: Sequence[str],
+        *,
+        overrides: Mapping[str, Any] | None = None,
+        dialect: Dialect | None = None,
+    ) -> list[TaskSpec]:
+        """Return the tasks that names stand for, in their order and each of them once.
+
+        Args:
+            names: Names of tasks, groups or tags, globs over them, and paths of YAML files or of
+                folders that hold some.
+            overrides: Keys laid over each task's own.
+            dialect: Forces one for all; by default each task's keys tell.
+
+        Raises:
+            UsageError: A name stands for nothing, or one task comes out in two different ways.
+            TaskError: A task or group file cannot be used.
+        """
+        picks: dict[str, _Pick] = {}
+        for name in names:
+            for pick in self._expand(name):
+                known = picks.setdefault(pick.name, pick)
+                if (known.path, known.overrides) != (pick.path, pick.overrides):
+                    raise UsageError(_two_ways(known, pick))
+                groups = dict.fromkeys((*known.groups, *pick.groups))
+                picks[pick.name] = replace(known, groups=tuple(groups))
+        return [_spec(pick, overrides or {}, dialect) for pick in picks.values()]
+
+    def _expand(self, name: str) -> Iterator[_Pick]:
+        path = Path(name)
+        if path.suffix in (".yaml", ".yml") and path.is_file():
+            yield from self._from_file(path.resolve())
+        elif self._index.knows(name):
+            yield from _from_name(name, {}, (), (self._index,))
+        elif path.is_dir():
+            for file in task_files(path.resolve()):
+                entry = read_entry(file)
+                if entry is not None and entry.kind == "task":
+                    yield _Pick(entry.name, file, {})
+        elif matches := self._matching(name):
+            for match in matches:
+                yield from _from_name(match, {}, (), (self._index,))
+        else:
+            raise UsageError(self._unknown(name))
+
+    def _matching(self, pattern: str) -> list[str]:
+        if not any(character in pattern for character in "*?["):
+            return []
+        return fnmatch.filter(sorted(self._index.all_names()), pattern)
+
+    def _unknown(self, name: str) -> str:
+        kind = "file" if Path(name).suffix in (".yaml", ".yml") else "task, group or tag"
+        where = ", ".join(map(str, self._folders)) or "no folder"
+        hint = nearest(name, self._index.all_names())
+        message = f"there is no {kind} {name!r} (looked in {where}).{hint}"
+        for reason in self._index.unreadable.values():
+            message += f" Could not read {reason}"
+        return message
+
+    def _from_file(self, path: Path) -> Iterator[_Pick]:
+        entry = read_entry(path)
+        if entry is not None and entry.kind == "group":
+            # Its members may lie beside it.
+            beside = Index()
+            beside.add_folder(path.parent)
+            yield from _from_group(load_group(path), {}, (), (self._index, beside))
+        else:
+            # A file without a name is read all the same, so that the error says what is missing.
+            yield _Pick(entry.name if entry else str(path), path, {})
+
+
+_Scope: TypeAlias = tuple[Index, ...]
+
+
+def _from_name(
+    name: str, overrides: Mapping[str, Any], groups: tuple[str, ...], scope: _Scope
+) -> Iterator[_Pick]:
+    index = next(index for index in scope if index.knows(name))
+    entry = index.entries.get(name)
+    if entry is None:
+        for task in index.tags[name]:
+            yield from _from_name(task, overrides, groups, (index,))
+    elif entry.kind == "task":
+        yield _Pick(name, entry.path, overrides, groups)
+    else:
+        yield from _from_group(load_group(entry.path), overrides, groups, scope)
+
+
+def _from_group(
+    group: Group, overrides: Mapping[str, Any], above: tuple[str, ...], scope: _Scope
+) -> Iterator[_Pick]:
+    if group.name in above:
+        circle = " → ".join([*above[above.index(group.name) :], group.name])
+        raise TaskError(f"groups go in a circle: {circle}", group.path, group.line)
+    for member in group.members:
+        # The caller's settings win over the group's, and a member's own over both.
+        laid = {**group.overrides, **overrides, **member.overrides}
+        yield from _from_member(member, laid, (*above, group.name), scope)
+
+
+def _from_member(
+    member: Member, overrides: dict[str, Any], groups: tuple[str, ...], scope: _Scope
+) -> Iterator[_Pick]:
+    if any(index.knows(member.name) for index in scope):
+        yield from _from_name(member.name, overrides, groups, scope)
+    elif member.group is not None:
+        yield from _from_group(member.group, overrides, groups, scope)
+    elif overrides:
+        name = f"{groups[-1]}::{member.name}"
+        yield _Pick(name, member.path, {**overrides, "task": name}, groups, member.line)
+    else:
+        known = set().union(*(index.all_names() for index in scope))
+        message = f"group {groups[-1]!r}: there is no task {member.name!r}."
+        raise TaskError(message + nearest(member.name, known), member.path, member.line)
+
+
+def _two_ways(first: _Pick, second: _Pick) -> str:
+    if first.path != second.path:
+        return f"two tasks are called {first.name!r}: {first.path} and {second.path}"
+    ways = " and ".join(
+        repr(pick.groups[-1]) if pick.groups else "itself" for pick in (first, second)
+    )
+    return f"task {first.name!r} is selected through {ways} with different settings"
+
+
+def _spec(pick: _Pick, overrides: Mapping[str, Any], dialect: Dialect | None) -> TaskSpec:
+    laid = {**pick.overrides, **overrides}
+    if pick.inline_line is not None:
+        # The group file itself defines the task.
+        origins = {key: Origin(pick.path, pick.inline_line) for key in laid}
+        config = read_config(Document(pick.path, laid, origins), dialect=dialect)
+    else:
+        config = load_config(pick.path, overrides=laid, dialect=dialect)
+    return TaskSpec(
+        name=config.task,
+        path=pick.path,
+        config=config,
+        groups=pick.groups,
+        tags=config.tags,
+        library=pick.path.is_relative_to(LIBRARY),
+    )

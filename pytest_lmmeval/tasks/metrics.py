@@ -1,0 +1,181 @@
+"""Metrics: from a response and the right answers to a score."""
+
+from __future__ import annotations
+
+import functools
+import re
+import string
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_lmmeval.errors import TaskError, nearest
+from pytest_lmmeval.tasks.calls import UserFunction, user_function
+from pytest_lmmeval.tasks.config import TaskConfig
+from pytest_lmmeval.tasks.functions import Functions
+from pytest_lmmeval.tasks.specs import METRIC_DEFAULTS, MetricSpec
+
+_EXACT_MATCH = ("regexes_to_ignore", "ignore_case", "ignore_punctuation", "ignore_numbers")
+_NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
+_NO_DIGITS = str.maketrans("", "", string.digits)
+
+
+def exact_match(
+    predictions: Sequence[Any],
+    references: Sequence[Any],
+    *,
+    regexes_to_ignore: Sequence[str] | None = None,
+    ignore_case: bool = False,
+    ignore_punctuation: bool = False,
+    ignore_numbers: bool = False,
+) -> float:
+    """Share of predictions that equal their reference once what is ignored is gone.
+
+    Ignored in this order: the regexes, in theirs; case; ASCII punctuation; ASCII digits. One
+    prediction is compared with all references, and one reference with all predictions.
+
+    Raises:
+        ValueError: There are several of both, and not equally many.
+        TypeError: Something that is to be normalised is no text.
+    """
+
+    def normal(value: Any) -> Any:
+        for regex in regexes_to_ignore or ():
+            value = re.sub(regex, "", value)
+        value = value.lower() if ignore_case else value
+        value = value.translate(_NO_PUNCTUATION) if ignore_punctuation else value
+        return value.translate(_NO_DIGITS) if ignore_numbers else value
+
+    touches_text = regexes_to_ignore or ignore_case or ignore_punctuation or ignore_numbers
+    for value in (*predictions, *references) if touches_text else ():
+        if not isinstance(value, str):
+            raise TypeError(f"exact_match can ignore parts of text only, not of {value!r}")
+    left, right = map(normal, predictions), map(normal, references)
+    pairs = _broadcast(list(left), list(right))
+    return sum(a == b for a, b in pairs) / len(pairs) if pairs else 0.0
+
+
+def _broadcast(left: list[Any], right: list[Any]) -> list[tuple[Any, Any]]:
+    if len(left) == 1:
+        left = left * len(right)
+    elif len(right) == 1:
+        right = right * len(left)
+    return list(zip(left, right, strict=True))
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric of a task.
+
+    Attributes:
+        spec: Its entry in the YAML.
+        config: The task.
+        functions: The task's modules.
+    """
+
+    spec: MetricSpec
+    config: TaskConfig
+    functions: Functions
+
+    @property
+    def name(self) -> str:
+        """Its name in results."""
+        return self.spec.name
+
+    @functools.cached_property
+    def function(self) -> UserFunction | None:
+        """The task's own function, for a metric that is not built in."""
+        if self.spec.function is None:
+            return None
+        role = f"metric {self.name}"
+        return user_function(self.spec.function, role, self.config.task, self.functions)
+
+    def score(self, predictions: list[Any], references: list[Any], doc_id: int) -> Any:
+        """Return what the metric makes of a doc: a number, or anything its aggregation takes.
+
+        A metric that is computed over all docs at once gives ``[reference, prediction]``. A
+        function is called with ``references`` and ``predictions``, as Hugging Face's are, and if it
+        does not take those, with one list of the two.
+
+        Raises:
+            TaskError: It failed.
+        """
+        if self.function is not None:
+            return self._call(self.function, predictions, references, doc_id)
+        if self.name == "exact_match":
+            return exact_match(predictions, references, **self.spec.kwargs)
+        if self.name == "bypass":
+            return None
+        return [references[0], predictions[0]]
+
+    def _call(
+        self, function: UserFunction, predictions: list[Any], references: list[Any], doc_id: int
+    ) -> Any:
+        kwargs = self.spec.kwargs
+        try:
+            # Straight through, because a TypeError is how the peers notice the other interface.
+            return function.function(references=references, predictions=predictions, **kwargs)
+        except TypeError as first:
+            try:
+                return function.function([references[0], predictions[0]])
+            except TypeError:
+                raise function.failed(first, doc_id) from first
+            # As below.
+            except (Exception, SystemExit) as error:
+                raise function.failed(error, doc_id) from error
+        # It is the user's code, so anything may come.
+        except (Exception, SystemExit) as error:
+            raise function.failed(error, doc_id) from error
+
+
+def make_metrics(config: TaskConfig, functions: Functions) -> list[Metric]:
+    """Return a task's metrics.
+
+    Raises:
+        TaskError: One is unknown, or gets an argument that it does not take.
+    """
+    return [_make(spec, config, functions) for spec in config.metrics]
+
+
+def _make(spec: MetricSpec, config: TaskConfig, functions: Functions) -> Metric:
+    # With process_results only the aggregation of a metric is used.
+    if config.process_results is None and spec.function is None:
+        _check_built_in(spec, config)
+    return Metric(spec, config, functions)
+
+
+def _check_built_in(spec: MetricSpec, config: TaskConfig) -> None:
+    if spec.name not in METRIC_DEFAULTS or spec.hf_evaluate or spec.name == "anls":
+        known = sorted(set(METRIC_DEFAULTS) - {"anls"})
+        what = "of Hugging Face's evaluate library is" if spec.hf_evaluate else "is"
+        hint = nearest(spec.name, known)
+        message = f"metric {spec.name!r} {what} not supported; there are: {', '.join(known)}.{hint}"
+        raise metric_error(config, spec, message)
+    if spec.name == "exact_match":
+        _check_arguments(spec, config)
+
+
+def _check_arguments(spec: MetricSpec, config: TaskConfig) -> None:
+    for key, value in spec.kwargs.items():
+        if key not in _EXACT_MATCH:
+            message = f"exact_match takes no {key!r}.{nearest(key, _EXACT_MATCH)}"
+            raise metric_error(config, spec, message)
+        if key == "regexes_to_ignore":
+            _check_regexes(value, spec, config)
+
+
+def _check_regexes(value: Any, spec: MetricSpec, config: TaskConfig) -> None:
+    if value is not None and not isinstance(value, list | tuple):
+        message = f"exact_match: regexes_to_ignore is {value!r}, expected a list"
+        raise metric_error(config, spec, message)
+    for regex in value or ():
+        try:
+            re.compile(regex)
+        except (re.error, TypeError) as error:
+            message = f"exact_match: {regex!r} is no regular expression: {error}"
+            raise metric_error(config, spec, message) from error
+
+
+def metric_error(config: TaskConfig, spec: MetricSpec, message: str) -> TaskError:
+    """Return an error that points at a metric's entry in the YAML."""
+    return TaskError(f"task {config.task!r}: {message}", spec.path or config.source, spec.line)

@@ -1,0 +1,115 @@
+"""What a doc becomes in the lm-eval dialect: description, shots and question."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pytest_lmmeval.records import Message
+from pytest_lmmeval.tasks.config import TaskConfig
+from pytest_lmmeval.tasks.data import TaskData
+from pytest_lmmeval.tasks.fewshot import Sampler
+from pytest_lmmeval.tasks.fields import Doc, Field
+from pytest_lmmeval.tasks.fieldset import FieldSet
+from pytest_lmmeval.tasks.media import image_parts, interleave
+from pytest_lmmeval.tasks.settings import TaskSettings
+from pytest_lmmeval.tasks.turns import Turn, answer_text, chat, joined, plain_text, question_turns
+
+
+class LmEvalPrompts:
+    """Builds the prompts of a task.
+
+    Args:
+        config: The task.
+        settings: The run's wishes.
+        fields: The task's fields.
+        data: Its docs and pool.
+        sampler: Chooses the shots.
+    """
+
+    def __init__(
+        self,
+        config: TaskConfig,
+        settings: TaskSettings,
+        fields: FieldSet,
+        data: TaskData,
+        sampler: Sampler,
+    ) -> None:
+        self._config = config
+        self._settings = settings
+        self._fields = fields
+        self._data = data
+        self._sampler = sampler
+        self._shots: dict[int, list[Turn]] = {}
+
+    def context(self, doc: Doc, doc_id: int) -> str | tuple[Message, ...]:
+        """Return the prompt of a doc: messages for a chat or for images, else text.
+
+        Raises:
+            TaskError: A field of the task failed, or gave something that is no text.
+            DataError: A column is not there.
+        """
+        turns = [*self._system(doc, doc_id), *self._shot_turns(doc_id), *self._asked(doc, doc_id)]
+        fields = self._fields.images
+        if not fields and not self._settings.as_messages:
+            return plain_text(turns)
+        if self._settings.as_messages:
+            messages = chat(turns, self._settings.fewshot_as_multiturn)
+        else:
+            messages = chat([Turn("user", plain_text(turns))], multiturn=True)
+        if fields:
+            images = [i for f in fields for i in image_parts(f.read(doc, doc_id), f, doc_id)]
+            last = max(i for i, message in enumerate(messages) if message.role == "user")
+            messages[last] = interleave(images, messages[last].text)
+        return tuple(messages)
+
+    def _system(self, doc: Doc, doc_id: int) -> list[Turn]:
+        description = _optional(self._fields.description, doc, doc_id)
+        delimiter = self._config.fewshot_delimiter or ""
+        text = joined(self._settings.system_instruction, description, delimiter)
+        return [Turn("system", text)] if text else []
+
+    def _asked(self, doc: Doc, doc_id: int) -> list[Turn]:
+        field = self._fields.text
+        question = "" if field is None else field.read_text(doc, doc_id)
+        prefix = _optional(self._fields.prefix, doc, doc_id)
+        delimiter = self._config.target_delimiter
+        return question_turns(question, prefix=prefix, target_delimiter=delimiter)
+
+    def _shot_turns(self, doc_id: int) -> list[Turn]:
+        turns = []
+        for index in self._sampler.indices(doc_id):
+            if index not in self._shots:
+                # Each shot is shown with many docs, and rendering it costs more than looking it up.
+                self._shots[index] = self._shot(self._data.pool.row(index))
+            turns += self._shots[index]
+        return turns
+
+    def _shot(self, doc: Doc) -> list[Turn]:
+        fields, config = self._fields, self._config
+        shots = config.fewshot_config
+        question = "" if fields.shot_text is None else fields.shot_text.read_text(doc)
+        prefix = _optional(fields.shot_prefix, doc, None)
+        between = _own(shots.target_delimiter, config.target_delimiter)
+        after = _own(shots.fewshot_delimiter, config.fewshot_delimiter)
+        answer = self._shot_answer(doc)
+        return question_turns(
+            question, answer, prefix=prefix, target_delimiter=between, fewshot_delimiter=after
+        )
+
+    def _shot_answer(self, doc: Doc) -> str | None:
+        field, choices = self._fields.shot_target, self._fields.shot_choice
+        target = None if field is None else field.read(doc)
+        if field is None or target is None or target == "":
+            return None
+        answer = answer_text(target, None if choices is None else choices.read(doc))
+        if not isinstance(answer, str):
+            raise field.error(f"gave {target!r} for a shot, expected text")
+        return answer
+
+
+def _own(given: str | None, inherited: str | None) -> str:
+    return (given if given is not None else inherited) or ""
+
+
+def _optional(field: Field | None, doc: Doc, doc_id: int | None) -> Any:
+    return None if field is None else field.read(doc, doc_id)

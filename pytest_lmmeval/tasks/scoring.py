@@ -1,0 +1,189 @@
+"""From the filtered responses of a doc to its scores, as each peer does it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pytest_lmmeval.errors import TaskError
+from pytest_lmmeval.tasks.calls import UserFunction, seeded, user_function
+from pytest_lmmeval.tasks.config import TaskConfig
+from pytest_lmmeval.tasks.data import TaskData
+from pytest_lmmeval.tasks.fields import Doc
+from pytest_lmmeval.tasks.fieldset import FieldSet
+from pytest_lmmeval.tasks.functions import Functions, describe
+from pytest_lmmeval.tasks.metrics import Metric, make_metrics, metric_error
+from pytest_lmmeval.tasks.reasoning import strip_reasoning
+from pytest_lmmeval.tasks.specs import MetricSpec
+from pytest_lmmeval.tasks.values import NotBuiltinError, to_builtins
+
+
+class Scorer:
+    """Scores the docs of a task.
+
+    Args:
+        config: The task.
+        fields: Its fields.
+        data: Its docs.
+        functions: Its modules.
+
+    Attributes:
+        expanded: By the name of each score that a metric's function returned in a mapping, the
+            metric's entry.
+
+    Raises:
+        TaskError: A metric is unknown, or gets an argument that it does not take.
+    """
+
+    def __init__(
+        self, config: TaskConfig, fields: FieldSet, data: TaskData, functions: Functions
+    ) -> None:
+        self._config = config
+        self._fields = fields
+        self._data = data
+        self._functions = functions
+        self._metrics = make_metrics(config, functions)
+        self._several_targets: bool | None = None
+        self.expanded: dict[str, MetricSpec] = {}
+
+    def doc(self, doc_id: int) -> dict[str, Any]:
+        """Return a doc as scoring sees it.
+
+        lmms-eval scores without images unless the task asks for them; elsewhere they are left out
+        where only templates and built-in metrics look at the doc.
+        """
+        config, docs = self._config, self._data.docs
+        if config.dialect == "lmms_eval":
+            with_media = config.process_results_use_image
+        else:
+            target = self._fields.target
+            with_media = config.process_results is not None or bool(target and target.is_function)
+        return docs.row(doc_id) if with_media else docs.text_row(doc_id)
+
+    def finish(self, value: Any) -> Any:
+        """Return a filtered value as it is scored: lmms-eval takes reasoning out of it first."""
+        tags = self._config.reasoning_tags
+        if tags and isinstance(value, str):
+            return strip_reasoning(value, tags)
+        if tags and isinstance(value, list):
+            return [strip_reasoning(v, tags) if isinstance(v, str) else v for v in value]
+        return value
+
+    def scores(self, doc: Doc, doc_id: int, values: list[Any]) -> dict[str, Any]:
+        """Return a doc's scores under one filter, by metric.
+
+        Args:
+            doc: The doc as ``doc`` returned it.
+            doc_id: Its id.
+            values: The filtered value of each instance.
+
+        Raises:
+            TaskError: A function of the task failed, or returned something that cannot be kept.
+        """
+        if self._config.dialect == "lmms_eval":
+            values = _stripped(values)
+        if self._config.process_results is not None:
+            return self._processed(self._config.process_results, doc, doc_id, values)
+        found: dict[str, Any] = {}
+        target = self._target(doc, doc_id) if self._metrics else None
+        for metric in self._metrics:
+            for name, value in self._measured(metric, target, values, doc_id).items():
+                found[name] = self._kept(value, name, doc_id, metric.function)
+        return found
+
+    def _processed(self, value: Any, doc: Doc, doc_id: int, values: list[Any]) -> dict[str, Any]:
+        config = self._config
+        function = user_function(value, "process_results", config.task, self._functions)
+        with seeded(f"{config.task}:{doc_id}"):
+            found = function.call(dict(doc), values, doc_id=doc_id)
+        if not isinstance(found, Mapping):
+            message = f"returned {type(found).__name__}, expected a mapping from metrics to scores"
+            raise function.error(message, doc_id)
+        return {
+            str(name): self._kept(score, str(name), doc_id, function)
+            for name, score in found.items()
+        }
+
+    def _kept(self, value: Any, name: str, doc_id: int, function: UserFunction | None) -> Any:
+        try:
+            return to_builtins(value)
+        except NotBuiltinError as error:
+            message = f"returned a score {name!r} that holds {error}; only numbers, text, lists "
+            message += "and mappings can be kept"
+            if function is None:
+                raise self._config.error("metric_list", f"doc {doc_id}: {message}") from error
+            raise function.error(message, doc_id) from error
+
+    def _measured(
+        self, metric: Metric, target: Any, values: list[Any], doc_id: int
+    ) -> dict[str, Any]:
+        measure = self._lm_eval_score
+        if self._config.dialect == "lmms_eval":
+            measure = self._lmms_score
+        try:
+            score = measure(metric, target, values, doc_id)
+        except (TypeError, ValueError) as error:
+            message = f"doc {doc_id}: {metric.name} failed: {describe(error)}"
+            raise metric_error(self._config, metric.spec, message) from error
+        if isinstance(score, Mapping):
+            self.expanded.update({str(name): metric.spec for name in score})
+            return {str(name): value for name, value in score.items()}
+        return {metric.name: score}
+
+    def _target(self, doc: Doc, doc_id: int) -> Any:
+        target = self._fields.read_target(doc, doc_id)
+        if self._fields.choice is None:
+            return target
+        choices = self._fields.read_choices(doc, doc_id)
+        try:
+            return choices[target]
+        except (TypeError, IndexError) as error:
+            message = f"gave {target!r}, expected an index into {len(choices)} choices"
+            raise self._target_error(message, doc_id) from error
+
+    def _target_error(self, message: str, doc_id: int) -> TaskError:
+        assert self._fields.target is not None, "there was a target"
+        return self._fields.target.error(message, doc_id)
+
+    @property
+    def _has_several_targets(self) -> bool:
+        """Whether a doc has a list of right answers. The first doc decides for all, as there."""
+        if self._several_targets is None:
+            target = self._fields.read_target(self.doc(0), 0)
+            self._several_targets = isinstance(target, list)
+        return self._several_targets
+
+    def _lm_eval_score(self, metric: Metric, target: Any, values: list[Any], doc_id: int) -> Any:
+        result = values[0]
+        one_by_one = metric.name == "exact_match" and isinstance(result, list)
+        predictions = result if one_by_one else [result]
+        if self._fields.choice is None and self._has_several_targets:
+            golds = list(target) if isinstance(target, list | tuple) else [target]
+            scores = [_number(metric, metric.score(predictions, [g], doc_id)) for g in golds]
+            return 1.0 if any(scores) else 0.0
+        if self._fields.choice is None:
+            target = self._cast(target, result)
+        return metric.score(predictions, [target], doc_id)
+
+    def _cast(self, target: Any, result: Any) -> Any:
+        bypassed = any(metric.name == "bypass" for metric in self._metrics)
+        if type(target) is type(result) or bypassed or isinstance(result, list) or result is None:
+            return target
+        return type(result)(target)
+
+    def _lmms_score(self, metric: Metric, target: Any, values: list[Any], doc_id: int) -> Any:
+        golds = target if isinstance(target, list) else [target]
+        if self._fields.choice is None and self._has_several_targets:
+            scores = [_number(metric, metric.score(values, [g], doc_id)) for g in golds]
+            return 1.0 if any(scores) else 0.0
+        return _number(metric, metric.score(values, golds, doc_id))
+
+
+def _number(metric: Metric, score: Any) -> Any:
+    return score[metric.name] if isinstance(score, Mapping) else score
+
+
+def _stripped(values: list[Any]) -> list[Any]:
+    """Return generated texts as lmms-eval scores them; of a list of repeats, the repeats."""
+    texts = values[0] if isinstance(values[0], list) else values
+    return ["" if v is None else v.strip() if isinstance(v, str) else v for v in texts]

@@ -1,0 +1,141 @@
+"""A task's metrics over all docs: which aggregation, direction and scale each has."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pytest_lmmeval.errors import TaskError, nearest
+from pytest_lmmeval.tasks.aggregation import AGGREGATIONS, stderr
+from pytest_lmmeval.tasks.calls import user_function
+from pytest_lmmeval.tasks.config import TaskConfig
+from pytest_lmmeval.tasks.functions import Functions, describe
+from pytest_lmmeval.tasks.specs import METRIC_DEFAULTS, Function, MetricSpec
+
+# Full scores of the peers' metrics, where the metric is a mean of numbers between 0 and this.
+_SCALES = {
+    "acc": 1.0,
+    "acc_bytes": 1.0,
+    "acc_mutual_info": 1.0,
+    "acc_norm": 1.0,
+    "anls": 1.0,
+    "exact_match": 1.0,
+}
+
+
+class Summary:
+    """Aggregates the metrics of a task. Needs no data.
+
+    Args:
+        config: The task.
+        functions: Its modules.
+        bootstrap_iters: Replicates of bootstrapped standard errors.
+
+    Attributes:
+        expanded: Which entry a score belongs to that a metric's function returned beside others;
+            filled by scoring, so known only to the process that scored.
+
+    Raises:
+        TaskError: A metric names an aggregation that there is not.
+    """
+
+    def __init__(self, config: TaskConfig, functions: Functions, bootstrap_iters: int) -> None:
+        self._config = config
+        self._functions = functions
+        self._iterations = bootstrap_iters
+        self._specs = {spec.name: spec for spec in config.metrics}
+        self.expanded: dict[str, MetricSpec] = {}
+        for spec in config.metrics:
+            if isinstance(spec.aggregation, str) and spec.aggregation not in AGGREGATIONS:
+                known = sorted(AGGREGATIONS)
+                message = f"aggregation {spec.aggregation!r} of metric {spec.name!r} is not "
+                message += f"supported; there are: {', '.join(known)}."
+                raise self._error(spec.name, message + nearest(spec.aggregation, known))
+
+    def aggregate(self, metric: str, values: Sequence[Any]) -> tuple[float, float | None]:
+        """Return the value over all docs and its standard error, None where there is none."""
+        value = self.value(metric, values)
+        aggregation = self._aggregation(metric)
+        if not isinstance(aggregation, str):
+            return value, None
+        try:
+            return value, stderr(aggregation, values, self._iterations)
+        # As in value().
+        except (ArithmeticError, TypeError, ValueError, IndexError) as error:
+            raise self._failed(metric, aggregation, error) from error
+
+    def value(self, metric: str, values: Sequence[Any]) -> float:
+        """Return the value over all docs."""
+        if not values:
+            return math.nan
+        aggregation = self._aggregation(metric)
+        if not isinstance(aggregation, str):
+            return self._call(aggregation, metric, values)
+        try:
+            return AGGREGATIONS[aggregation].value(values)
+        # Scores of the wrong shape fail in whatever step comes first.
+        except (ArithmeticError, TypeError, ValueError, IndexError) as error:
+            raise self._failed(metric, aggregation, error) from error
+
+    def higher_is_better(self, metric: str) -> bool:
+        """Return a metric's direction."""
+        spec = self._spec(metric)
+        return spec.higher_is_better if spec else METRIC_DEFAULTS.get(metric, ("", True))[1]
+
+    def scale(self, metric: str) -> float | None:
+        """Return a metric's full score: what the task says, else that of a known metric."""
+        scale = self._config.scale
+        if isinstance(scale, Mapping):
+            given = scale.get(metric)
+            return None if given is None else float(given)
+        if scale is not None:
+            return float(scale)
+        return _SCALES.get(metric) if self._aggregation(metric) == "mean" else None
+
+    def _spec(self, metric: str) -> MetricSpec | None:
+        known = self._specs.get(metric) or self.expanded.get(metric)
+        if known is not None or self._config.process_results is not None:
+            return known
+        parents = [spec for spec in self._specs.values() if spec.function is not None]
+        if any(spec.aggregation != parents[0].aggregation for spec in parents):
+            names = " or ".join(repr(spec.name) for spec in parents)
+            message = f"score {metric!r} may come from metric {names}, which are aggregated "
+            message += "differently; let one function return one score, or use process_results"
+            raise TaskError(f"task {self._config.task!r}: {message}", self._config.source)
+        return parents[0] if parents else None
+
+    def _aggregation(self, metric: str) -> str | Function:
+        spec = self._spec(metric)
+        return spec.aggregation if spec is not None else "mean"
+
+    def _call(self, value: Function, metric: str, values: Sequence[Any]) -> float:
+        role = f"aggregation of {metric}"
+        function = user_function(value, role, self._config.task, self._functions, fresh=True)
+        if self._config.dialect == "lmms_eval" and _wants_arguments(function.function):
+            raise function.error("wants the command line's 'args', which is not supported")
+        found = function.call(list(values))
+        if found is None:
+            return math.nan
+        try:
+            return float(found)
+        except (TypeError, ValueError) as error:
+            kind = type(found).__name__
+            raise function.error(f"returned {kind}, expected a number") from error
+
+    def _failed(self, metric: str, aggregation: str, error: Exception) -> TaskError:
+        message = f"{aggregation} of metric {metric!r} failed: {describe(error)}"
+        return self._error(metric, f"{message}; its scores may need an aggregation of their own")
+
+    def _error(self, metric: str, message: str) -> TaskError:
+        spec = self._spec(metric)
+        path, line = (spec.path, spec.line) if spec else (self._config.source, None)
+        return TaskError(f"task {self._config.task!r}: {message}", path, line)
+
+
+def _wants_arguments(function: Any) -> bool:
+    try:
+        return "args" in inspect.signature(function).parameters
+    except ValueError:  # Some built-in callables have no signature.
+        return False

@@ -1,0 +1,258 @@
+"""A task: the one object through which a run asks for requests and gives responses back."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pytest_lmmeval.errors import RequestError, UsageError
+from pytest_lmmeval.records import Instance, Response, Sample
+from pytest_lmmeval.tasks.config import TaskConfig
+from pytest_lmmeval.tasks.data import TaskData
+from pytest_lmmeval.tasks.fewshot import make_sampler
+from pytest_lmmeval.tasks.fieldset import FieldSet
+from pytest_lmmeval.tasks.filter_chain import FilterChain, Filtered
+from pytest_lmmeval.tasks.fingerprint import task_fingerprint
+from pytest_lmmeval.tasks.functions import Functions
+from pytest_lmmeval.tasks.instances import (
+    SUPPORTED,
+    Asked,
+    build_instances,
+    generation_kwargs,
+    remember,
+)
+from pytest_lmmeval.tasks.manager import TaskSpec
+from pytest_lmmeval.tasks.messages import LmmsEvalPrompts
+from pytest_lmmeval.tasks.model_arguments import ModelArguments
+from pytest_lmmeval.tasks.prompts import LmEvalPrompts
+from pytest_lmmeval.tasks.samples import SampleBuilder
+from pytest_lmmeval.tasks.scoring import Scorer
+from pytest_lmmeval.tasks.selection import select_docs
+from pytest_lmmeval.tasks.settings import TaskSettings
+from pytest_lmmeval.tasks.summary import Summary
+from pytest_lmmeval.tasks.values import digest
+
+__all__ = ["Task", "TaskSettings"]
+
+
+class Task:
+    """One benchmark under the settings of a run.
+
+    Making it opens no data set and imports none of the task's functions. Its methods may be called
+    from several threads.
+
+    Args:
+        task: A configuration, or what ``TaskManager.select`` returned.
+        settings: What the run wants.
+
+    Raises:
+        TaskError: The configuration asks for something that cannot be done.
+    """
+
+    def __init__(
+        self, task: TaskSpec | TaskConfig, *, settings: TaskSettings | None = None
+    ) -> None:
+        self.config = config = task.config if isinstance(task, TaskSpec) else task
+        self.settings = settings = settings or TaskSettings()
+        _refuse_unsupported(config)
+        functions = Functions(config.dialect)
+        arguments = ModelArguments.of(config, settings.model_name)
+        self._functions = functions
+        self._data = TaskData(config, functions, settings.data_map, settings.trust_remote_code)
+        self._fields = FieldSet(config, self._data, functions, arguments)
+        sampler = make_sampler(config, self._data, self.num_fewshot, settings.fewshot_seed)
+        prompts = LmmsEvalPrompts if config.dialect == "lmms_eval" else LmEvalPrompts
+        self._prompts = prompts(config, settings, self._fields, self._data, sampler)
+        self._gen_kwargs = generation_kwargs(config, arguments.generation, settings.gen_kwargs)
+        self._filters = [FilterChain(spec, config, functions) for spec in config.filters]
+        self._scorer = Scorer(config, self._fields, self._data, functions)
+        self._samples = SampleBuilder(config, self._fields, self._data, functions)
+        self._summary = Summary(config, functions, settings.bootstrap_iters)
+        self._summary.expanded = self._scorer.expanded
+        self._lock = threading.Lock()
+        self._selected: Sequence[int] | None = None
+        self._asked: dict[int, Asked] = {}
+
+    @property
+    def name(self) -> str:
+        """The task's name."""
+        return self.config.task
+
+    @property
+    def num_fewshot(self) -> int:
+        """Shots per doc. A task that says 0 stays at 0, as in both peers."""
+        own, wanted = self.config.num_fewshot, self.settings.num_fewshot
+        return own or 0 if own == 0 or wanted is None else wanted
+
+    @property
+    def has_media(self) -> bool:
+        """Whether building a request reads images."""
+        fields = self._fields
+        return bool(fields.visual or fields.messages or fields.images)
+
+    @property
+    def n_original(self) -> int:
+        """Number of docs before any limit. Opens the data."""
+        return len(self._data.docs)
+
+    def doc_ids(self) -> Sequence[int]:
+        """Return the ids of the docs to evaluate, in ascending order. Opens the data.
+
+        Raises:
+            DataError: The data are not there.
+            TaskError: A function of the task failed.
+            UsageError: The limit or the samples cannot be met, or the task runs unsafe code.
+        """
+        settings = self.settings
+        if self.config.unsafe_code is not False and not settings.confirm_run_unsafe_code:
+            raise UsageError(
+                f"task {self.name!r} runs code that the model writes (unsafe_code); "
+                "allow it with --lmm-confirm-run-unsafe-code"
+            )
+        with self._lock:
+            if self._selected is None:
+                self._selected = select_docs(
+                    self.n_original,
+                    limit=settings.limit,
+                    limit_from=settings.limit_from,
+                    samples=settings.samples,
+                )
+            return self._selected
+
+    def instances(self, doc_id: int) -> list[Instance]:
+        """Return the requests of a doc, in the order in which ``score`` wants their responses.
+
+        The decoded doc is not kept; its digests are, until the doc is scored.
+
+        Raises:
+            RequestError: An image of the doc cannot be read.
+            TaskError: A template or function of the task failed.
+            DataError: A column is not there.
+        """
+        try:
+            raw, doc = self._data.docs.both(doc_id)
+        except OSError as error:
+            raise RequestError("media", f"doc {doc_id} of {self.name}: {error}") from error
+        context = self._prompts.context(doc, doc_id)
+        built = build_instances(self.config, doc_id, context, self._gen_kwargs)
+        self._asked[doc_id] = remember(built, raw)
+        return built
+
+    def score(
+        self, doc_ids: Sequence[int], responses: Sequence[Sequence[Response]]
+    ) -> list[Sample]:
+        """Filter and score responses.
+
+        A doc with a failed response has the outcome "failed" and no scores; the others are scored
+        as if it were not there.
+
+        Args:
+            doc_ids: The docs.
+            responses: Per doc, a response for each of its instances.
+
+        Returns:
+            One sample per doc, in the same order.
+
+        Raises:
+            TaskError: A filter, a metric or a function of the task failed.
+        """
+        given = dict(zip(doc_ids, responses, strict=True))
+        answered = {d for d in doc_ids if not any(r.failure for r in given[d])}
+        docs = {
+            # The images of a failed doc may be what failed.
+            doc_id: (self._scorer.doc if doc_id in answered else self._data.docs.text_row)(doc_id)
+            for doc_id in doc_ids
+        }
+        filtered = self._filter([d for d in doc_ids if d in answered], docs, given)
+        return [
+            self._samples.build(
+                doc_id,
+                docs[doc_id],
+                given[doc_id],
+                filtered.get(doc_id, {}),
+                dict(self._scores(docs[doc_id], doc_id, filtered.get(doc_id, {}))),
+                self._what_was_asked(doc_id),
+            )
+            for doc_id in doc_ids
+        ]
+
+    def aggregate(
+        self, metric: str, filter_name: str, values: Sequence[Any]
+    ) -> tuple[float, float | None]:
+        """Return the value of a metric over docs, and its standard error where it has one.
+
+        Needs no data. The value is NaN without docs, and where the task's own aggregation returns
+        None, as those do that only write a file for submission.
+
+        Raises:
+            TaskError: The aggregation failed.
+        """
+        return self._summary.aggregate(metric, values)
+
+    def value(self, metric: str, values: Sequence[Any]) -> float:
+        """Return the value alone, for callers that resample docs and need no standard error.
+
+        Raises:
+            TaskError: The aggregation failed.
+        """
+        return self._summary.value(metric, values)
+
+    def higher_is_better(self, metric: str) -> bool:
+        """Return a metric's direction; up, for one that nothing is known about."""
+        return self._summary.higher_is_better(metric)
+
+    def scale(self, metric: str) -> float | None:
+        """Return a metric's full score, or None if it is not known."""
+        return self._summary.scale(metric)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return what decides questions and scores, as far as it is known without data."""
+        return task_fingerprint(self.config, self.settings, self.num_fewshot, self._gen_kwargs)
+
+    def _filter(
+        self,
+        doc_ids: Sequence[int],
+        docs: Mapping[int, Mapping[str, Any]],
+        given: Mapping[int, Sequence[Response]],
+    ) -> dict[int, dict[str, Filtered]]:
+        results: dict[int, dict[str, Filtered]] = {doc_id: {} for doc_id in doc_ids}
+        if not doc_ids:
+            return results
+        # One instance per doc; its repeats are the responses.
+        texts = [[response.text for response in given[doc_id]] for doc_id in doc_ids]
+        for chain in self._filters:
+            made = chain.apply(texts, [docs[doc_id] for doc_id in doc_ids])
+            for doc_id, value, missed in zip(doc_ids, made.values, made.missed, strict=True):
+                results[doc_id][chain.name] = Filtered([self._scorer.finish(value)], [missed])
+        return results
+
+    def _scores(
+        self, doc: Mapping[str, Any], doc_id: int, filtered: Mapping[str, Filtered]
+    ) -> Iterator[tuple[str, Any]]:
+        for name, made in filtered.items():
+            for metric, value in self._scorer.scores(doc, doc_id, made.values).items():
+                yield f"{metric},{name}", value
+
+    def _what_was_asked(self, doc_id: int) -> Asked:
+        """Return a doc's digests, and let go of them."""
+        asked = self._asked.pop(doc_id, None)
+        if asked is not None:
+            return asked
+        # This process did not build the doc's requests, or it could not.
+        try:
+            self.instances(doc_id)
+        except RequestError:
+            return Asked((), digest([]), digest(self._data.docs.text_row(doc_id)))
+        return self._asked.pop(doc_id)
+
+
+def _refuse_unsupported(config: TaskConfig) -> None:
+    if config.output_type not in SUPPORTED:
+        message = f"output_type {config.output_type!r} is not supported yet; "
+        raise config.error("output_type", message + f"there is: {', '.join(SUPPORTED)}")
+    for key in ("use_prompt", "doc_to_audio"):
+        if getattr(config, key) is not None:
+            raise config.error(key, f"{key!r} is not supported")
+    if config.doc_to_text is None and config.doc_to_messages is None:
+        raise config.error("task", "has neither 'doc_to_text' nor 'doc_to_messages'")

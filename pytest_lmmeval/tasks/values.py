@@ -1,0 +1,129 @@
+"""Values as builtin types, and their digests.
+
+What leaves a task crosses process borders and goes into files, so it may hold builtin types only.
+Media are replaced by the SHA-256 of what they show.
+"""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+class NotBuiltinError(TypeError):
+    """A value is of a type that cannot leave the process.
+
+    Args:
+        value: The value.
+    """
+
+    def __init__(self, value: object) -> None:
+        super().__init__(f"{type(value).__module__}.{type(value).__qualname__}")
+
+
+def is_image(value: object) -> bool:
+    """Whether a value is a ``PIL.Image.Image``, told without importing PIL."""
+    return any(cls.__module__.startswith("PIL.") for cls in type(value).__mro__)
+
+
+def is_stored_media(value: object) -> bool:
+    """Whether a value is media as a data set stores it: its bytes, or the path of a file."""
+    return isinstance(value, Mapping) and set(value) == {"bytes", "path"}
+
+
+def is_media(value: object) -> bool:
+    """Whether a value is an image or other media, or a list of such."""
+    if isinstance(value, list | tuple):
+        return len(value) > 0 and all(map(is_media, value))
+    return is_image(value) or is_stored_media(value) or isinstance(value, bytes)
+
+
+def to_builtins(value: Any) -> Any:
+    """Return a score as builtin types; NumPy scalars are converted, containers copied.
+
+    Raises:
+        NotBuiltinError: Something in it is of another type.
+    """
+    if value is None or type(value) in (bool, int, float, str):
+        return value
+    if isinstance(value, Mapping):
+        return {to_builtins(key): to_builtins(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [to_builtins(item) for item in value]
+    if isinstance(value, tuple):
+        return tuple(to_builtins(item) for item in value)
+    if type(value).__module__ == "numpy" and getattr(value, "shape", None) == ():
+        return to_builtins(value.item())
+    for base in (bool, int, float, str):
+        if isinstance(value, base):
+            return base(value)
+    raise NotBuiltinError(value)
+
+
+def plain(value: Any, known: Mapping[str, str] | None = None) -> Any:
+    """Return any value as what JSON can hold: media as digests, dates as text, the rest as repr.
+
+    Args:
+        value: The value.
+        known: What to put in place of certain strings, such as digests in place of paths.
+    """
+    if type(value) is str:
+        return known.get(value, value) if known else value
+    if value is None or type(value) in (bool, int, float):
+        return value
+    if is_image(value) or is_stored_media(value) or isinstance(value, bytes):
+        return {"type": "image" if is_image(value) else "media", "sha256": media_digest(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item, known) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item, known) for item in value]
+    return _plain_scalar(value)
+
+
+def _plain_scalar(value: Any) -> Any:
+    if isinstance(value, datetime.date | datetime.time):
+        return value.isoformat()
+    if isinstance(value, datetime.timedelta | decimal.Decimal):
+        return str(value)
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    try:
+        return to_builtins(value)
+    except NotBuiltinError:
+        return repr(value)
+
+
+def media_digest(media: Any) -> str:
+    """Return the SHA-256 of media.
+
+    Args:
+        media: A ``PIL.Image.Image`` (its mode, size and pixels count), the bytes of a file, its
+            path, or the mapping in which a data set stores either.
+
+    Raises:
+        OSError: A path cannot be read.
+    """
+    if is_stored_media(media):
+        media = media["path"] if media["bytes"] is None else media["bytes"]
+    if isinstance(media, str | Path):
+        media = Path(media).read_bytes()
+    if isinstance(media, bytes):
+        return hashlib.sha256(media).hexdigest()
+    digest = hashlib.sha256(f"{media.mode} {media.size}".encode())
+    digest.update(media.tobytes())
+    return digest.hexdigest()
+
+
+def digest(value: Any, known: Mapping[str, str] | None = None) -> str:
+    """Return the SHA-256 of a value's JSON form, whatever the order of its keys."""
+    return text_digest(json.dumps(plain(value, known), ensure_ascii=False, sort_keys=True))
+
+
+def text_digest(text: str) -> str:
+    """Return the SHA-256 of a text, which may hold lone surrogates, as some data sets do."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

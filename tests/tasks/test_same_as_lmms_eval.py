@@ -1,0 +1,106 @@
+"""Prompts, scores and values are those that lmms-eval 0.7.3 gave (``record_lmms_eval.py``)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lmms_eval_cases import CASES, SAID, Case, describe_image, write_tasks
+
+from pytest_lmmeval.records import ImagePart, Message, Response
+from pytest_lmmeval.tasks.manager import TaskManager
+from pytest_lmmeval.tasks.task import Task, TaskSettings
+
+RECORD = json.loads(Path(__file__).with_name("lmms_eval_0.7.3.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tasks and their data."""
+    path = tmp_path_factory.mktemp("lmms")
+    write_tasks(path)
+    return path
+
+
+def make_task(case: Case, folder: Path) -> Task:
+    (spec,) = TaskManager([folder]).select([case.task])
+    # A hub name is mapped to a folder in the hub's own format.
+    hub = folder / "hub" / "data"
+    if not hub.exists():
+        hub.mkdir(parents=True)
+        (hub / "test-00000-of-00001.parquet").write_bytes((folder / "test.parquet").read_bytes())
+    settings = TaskSettings(
+        chat=True,
+        message_format=case.format,
+        model_name=case.model,
+        num_fewshot=case.num_fewshot,
+        data_map={"lmms-lab-encoder/ai2d": hub.parent},
+    )
+    task = Task(spec, settings=settings)
+    assert task.config.dialect == "lmms_eval"
+    return task
+
+
+def described(context: str | tuple[Message, ...]) -> list[dict[str, Any]]:
+    assert not isinstance(context, str)
+    return [
+        {
+            "role": message.role,
+            "content": [
+                describe_image(part.image)
+                if isinstance(part, ImagePart)
+                else {"type": "text", "text": part.text}
+                for part in message.content
+            ],
+        }
+        for message in context
+    ]
+
+
+def test_the_record_is_of_the_version_it_claims() -> None:
+    assert RECORD["version"] == "0.7.3"
+    assert set(RECORD) == {"version", *(case.name for case in CASES)}
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_prompts_are_the_same(case: Case, folder: Path) -> None:
+    task = make_task(case, folder)
+    asked = RECORD[case.name]["asked"]
+    assert len(task.doc_ids()) == len(asked)
+    for doc_id, expected in zip(task.doc_ids(), asked, strict=True):
+        instance = task.instances(doc_id)[0]
+        assert described(instance.context) == expected["messages"]
+        assert instance.gen_kwargs == expected["gen_kwargs"]
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if c.scored], ids=lambda case: case.name)
+def test_scores_are_the_same(case: Case, folder: Path) -> None:
+    task = make_task(case, folder)
+    recorded = RECORD[case.name]["scored"]
+    assert len(recorded) == len(SAID)
+    for said, expected in zip(SAID, recorded, strict=True):
+        responses = [[Response(text=said)] * task.config.repeats for _ in task.doc_ids()]
+        samples = task.score(task.doc_ids(), responses)
+        for sample, row in zip(samples, expected["docs"], strict=True):
+            assert {name: values[0] for name, values in sample.filtered.items()} == {
+                name: part["filtered"] for name, part in row.items()
+            }
+            scores = {f"{m},{f}": s for f, part in row.items() for m, s in part["scores"].items()}
+            assert sample.scores == scores
+        for key, value in expected["values"].items():
+            metric, _, name = key.partition(",")
+            scores_now = [sample.scores[key] for sample in samples]
+            assert task.aggregate(metric, name, scores_now)[0] == pytest.approx(value)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_targets_are_the_same(case: Case, folder: Path) -> None:
+    task = make_task(case, folder)
+    texts = [["A"] * task.config.repeats for _ in task.doc_ids()]
+    samples = task.score(task.doc_ids(), [[Response(text=t) for t in row] for row in texts])
+    for sample, expected in zip(samples, RECORD[case.name]["asked"], strict=True):
+        target = expected["target"]
+        shown = sample.doc["options"][target] if isinstance(target, int) else target
+        assert sample.target == str(shown)
