@@ -10,6 +10,7 @@ import pytest
 
 from pytest_lmmeval.collection import close_selection, collect_named
 from pytest_lmmeval.items import PartItem
+from pytest_lmmeval.ledger import PartResult
 from pytest_lmmeval.reports.github import workflow_commands, write_step_summary
 from pytest_lmmeval.reports.progress import ProgressLine
 from pytest_lmmeval.reports.terminal import header_lines, write_summary
@@ -67,8 +68,11 @@ class BenchmarkHooks:
         """Put a part's samples on its report, which carries them to the controller."""
         report: Any = yield
         if isinstance(item, PartItem):
-            if call.when == "call" and item.payload is not None:
-                report.lmm_part, item.payload = item.payload, None
+            if call.when == "call" and item.result is not None:
+                # Only what leaves this process has to be made of builtin types.
+                remote = self._run.worker is not None
+                report.lmm_part = item.result.to_builtins() if remote else item.result
+                item.result = None
             elif call.when == "setup" and report.failed and self._run.unavailable is not None:
                 report.lmm_unavailable = self._run.unavailable
         return report  # type: ignore[no-any-return]  # Any, for the attributes above
@@ -84,7 +88,8 @@ class BenchmarkHooks:
         self._run.unavailable = vars(report).pop("lmm_unavailable", self._run.unavailable)
         part = vars(report).pop("lmm_part", None)
         if part is not None:
-            self._run.take_in(part)
+            remote = not isinstance(part, PartResult)
+            self._run.ledger.add(PartResult.from_builtins(part) if remote else part)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the table of verdicts."""

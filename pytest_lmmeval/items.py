@@ -15,6 +15,7 @@ import pytest
 
 from pytest_lmmeval.errors import LmmError, ModelUnavailable
 from pytest_lmmeval.judging import GateError, GateFailed, NotJudged, PartFailed, failed_docs
+from pytest_lmmeval.ledger import PartResult
 from pytest_lmmeval.lookahead import upcoming
 from pytest_lmmeval.models.base import LM
 from pytest_lmmeval.plans import GatePlan, Part, TaskPlan
@@ -57,7 +58,7 @@ class PartItem(BenchmarkItem):
 
     def __init__(self, *, part: Part, plan: TaskPlan, **kw: Any) -> None:
         self.part = part
-        self.payload: dict[str, Any] | None = None
+        self.result: PartResult | None = None
         self.following: pytest.Item | None = None
         callobj = self._with_run_model() if plan.model is None else self._with_suite_model()
         super().__init__(plan=plan, callobj=callobj, **kw)
@@ -95,7 +96,7 @@ class PartItem(BenchmarkItem):
         behind = [item for item in upcoming(self, self.following) if isinstance(item, PartItem)]
         same_model = [item.part for item in behind if item.plan.model == self.plan.model]
         samples = self.run.measure(self.part, [self.part, *same_model])
-        self.payload = self.run.pack(self.part, samples)
+        self.result = self.run.result(self.part, samples)
         self.user_properties.append(("lmmeval.docs", len(samples)))
         if samples:
             first, last = samples[0].doc_id, samples[-1].doc_id

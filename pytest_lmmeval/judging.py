@@ -30,7 +30,7 @@ from pytest_lmmeval.gates.staleness import FieldChange, stale_fields
 from pytest_lmmeval.gates.verdict import judge
 from pytest_lmmeval.ledger import DocRecord, Ledger, TaskLedger
 from pytest_lmmeval.plans import GatePlan, TaskPlan
-from pytest_lmmeval.records import Sample, Verdict
+from pytest_lmmeval.records import Sample, Verdict, VerdictOutcome
 from pytest_lmmeval.tasks.task import Task
 
 # Lost docs that a failure message names; the samples file has them all.
@@ -38,7 +38,16 @@ LOST_SHOWN = 10
 
 
 class NotJudged(Exception):
-    """There is nothing to judge, which is no defect of the run."""
+    """There is nothing to judge, which is no defect of the run.
+
+    Args:
+        reason: Why, for the reader of a skipped gate.
+        measured: What there is to show all the same.
+    """
+
+    def __init__(self, reason: str, measured: Verdict | None = None) -> None:
+        super().__init__(reason)
+        self.measured = measured
 
 
 class GateFailed(AssertionError):
@@ -132,10 +141,11 @@ class Judge:
         accepted = baseline.metrics.get(gate.key) if baseline is not None else None
         bounded = gate.rule.floor is not None or gate.rule.ceiling is not None
         if accepted is None and not (bounded or gate.explicit or plan.config.strict):
-            raise NotJudged(
+            reason = (
                 f"no baseline in {plan.baseline}: {gate.key} is {scores.value}, n={scores.n}; "
                 "--lmm-update-baseline accepts it"
             )
+            raise NotJudged(reason, _measured(plan, gate, scores, reason, "UNDECIDED"))
         stale: list[FieldChange] = []
         if baseline is not None and accepted is not None:
             docs = self.ledger.tasks[plan.key].docs
@@ -146,7 +156,8 @@ class Judge:
         def aggregate(values: Sequence[float]) -> float:
             return task.value(gate.key.partition(",")[0], values)
 
-        return judge(gate.rule, scores, accepted, stale, aggregate=aggregate)
+        verdict = judge(gate.rule, scores, accepted, stale, aggregate=aggregate)
+        return replace(verdict, stderr=scores.stderr)
 
     def _update(
         self, plan: TaskPlan, gate: GatePlan, scores: MetricScores, now: Baseline
@@ -164,17 +175,8 @@ class Judge:
         self.updated[plan.key, gate.key] = str(plan.baseline)
         before = old.get(gate.key)
         was = "" if before is None else f", was {before:.4f}"
-        return Verdict(
-            task=plan.name,
-            key=gate.key,
-            outcome="PASS",
-            reason=f"baseline written: {gate.key} {accepted.value:.4f}{was}, n={scores.n}",
-            value=accepted.value,
-            baseline=before,
-            n=scores.n,
-            n_truncated=scores.n_truncated,
-            n_unparsed=scores.n_unparsed,
-        )
+        reason = f"baseline written: {gate.key} {accepted.value:.4f}{was}, n={scores.n}"
+        return replace(_measured(plan, gate, scores, reason, "PASS"), baseline=before)
 
     def _incomplete(self, plan: TaskPlan, gate: GatePlan, measured: TaskLedger | None) -> Verdict:
         missing = measured.missing if measured is not None else list(range(plan.parts))
@@ -280,6 +282,24 @@ def _is_updated(plan: TaskPlan, gate: GatePlan) -> bool:
         return False
     names = (plan.name, gate.key, f"{plan.name}::{gate.key}", f"{plan.key}::{gate.key}")
     return any(fnmatch.fnmatchcase(name, glob) for name in names)
+
+
+def _measured(
+    plan: TaskPlan, gate: GatePlan, scores: MetricScores, reason: str, outcome: VerdictOutcome
+) -> Verdict:
+    """Return what was measured where nothing was compared."""
+    return Verdict(
+        task=plan.name,
+        key=gate.key,
+        outcome=outcome,
+        reason=reason,
+        value=scores.value,
+        stderr=scores.stderr,
+        n=scores.n,
+        n_failed=len(scores.failed),
+        n_truncated=scores.n_truncated,
+        n_unparsed=scores.n_unparsed,
+    )
 
 
 def _error(plan: TaskPlan, gate: GatePlan, reason: str, measured: TaskLedger | None) -> Verdict:

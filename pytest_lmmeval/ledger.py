@@ -7,6 +7,7 @@ task has results only when all its parts are in.
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,6 @@ from typing import Any, Protocol, TypeAlias
 
 from pytest_lmmeval.records import MetricResult, Outcome, OutcomeCounts, Sample
 
-PartPayload: TypeAlias = "dict[str, Any]"
 SampleSink: TypeAlias = "Callable[[str, int, Sequence[Sample]], None]"
 
 # Enough of an answer to recognise it in a list of lost docs.
@@ -80,15 +80,37 @@ def _short(values: Sequence[Any]) -> str:
     return text if len(text) <= ANSWER_LENGTH else text[: ANSWER_LENGTH - 1] + "…"
 
 
-def part_payload(samples: Sequence[Sample], about: Mapping[str, Any]) -> PartPayload:
-    """Pack a part's samples for the journey to the controller.
+@dataclass(frozen=True, slots=True)
+class PartResult:
+    """What one part of a task measured.
 
-    Args:
+    Attributes:
+        key: What tells this use of the task from others in the run.
+        name: Name of the task.
+        index: Which part it is, from 0.
+        count: How many parts there are.
         samples: The part's samples, in doc order.
         about: What is the same for all parts: the task's fingerprint, the model's identity and the
             size of the data set. Builtin types only.
     """
-    return {"samples": [sample.to_builtins() for sample in samples], "about": dict(about)}
+
+    key: str
+    name: str
+    index: int
+    count: int
+    samples: Sequence[Sample]
+    about: Mapping[str, Any]
+
+    def to_builtins(self) -> dict[str, Any]:
+        """Return it as builtin types, for the journey from a worker to the controller."""
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return values | {"samples": [sample.to_builtins() for sample in self.samples]}
+
+    @classmethod
+    def from_builtins(cls, values: Mapping[str, Any]) -> PartResult:
+        """Rebuild what ``to_builtins`` returned."""
+        samples = [Sample.from_builtins(sample) for sample in values["samples"]]
+        return cls(**{**values, "samples": samples})
 
 
 @dataclass
@@ -164,13 +186,9 @@ class Ledger:
         self.tasks: dict[str, TaskLedger] = {}
         self._sink = sink
 
-    def open(self, key: str, name: str, count: int) -> TaskLedger:
-        """Return the task's ledger, made on first use."""
-        return self.tasks.setdefault(key, TaskLedger(name, key, count))
-
-    def add(self, task: TaskLedger, index: int, payload: PartPayload) -> None:
-        """Take in a part's payload."""
-        samples = [Sample.from_builtins(values) for values in payload["samples"]]
+    def add(self, part: PartResult) -> None:
+        """Take in a part."""
+        task = self.tasks.setdefault(part.key, TaskLedger(part.name, part.key, part.count))
         if self._sink is not None:
-            self._sink(task.key, index, samples)
-        task.add(index, samples, payload["about"])
+            self._sink(part.key, part.index, part.samples)
+        task.add(part.index, part.samples, part.about)

@@ -249,6 +249,7 @@ class Verdict:
         outcome: PASS, FAIL, UNDECIDED or ERROR.
         reason: One line that says why, for the terminal, JUnit and annotations.
         value: What was measured now.
+        stderr: Its standard error, if it has one.
         baseline: What the baseline holds.
         delta: Difference, by the paired docs.
         low: Lower end of the 90 % interval of ``delta``.
@@ -270,6 +271,7 @@ class Verdict:
     outcome: VerdictOutcome
     reason: str
     value: float | None = None
+    stderr: float | None = None
     baseline: float | None = None
     delta: float | None = None
     low: float | None = None

@@ -16,8 +16,8 @@ import pytest
 
 from pytest_lmmeval.errors import LmmError
 from pytest_lmmeval.evaluator import TaskEvaluation, describe, evaluate, open_pipeline, open_task
-from pytest_lmmeval.judging import Judge
-from pytest_lmmeval.ledger import Ledger, TaskLedger, part_payload
+from pytest_lmmeval.judging import Judge, NotJudged
+from pytest_lmmeval.ledger import Ledger, PartResult, TaskLedger
 from pytest_lmmeval.models.base import LM
 from pytest_lmmeval.options import RunConfig
 from pytest_lmmeval.pipeline import Pipeline
@@ -224,12 +224,11 @@ class BenchmarkRun:
             self._tasks[plan.key] = open_task(plan.task, plan.config, model)
         return Shard(self._tasks[plan.key], part.index, plan.parts)
 
-    def pack(self, part: Part, samples: Sequence[Sample]) -> dict[str, Any]:
+    def result(self, part: Part, samples: Sequence[Sample]) -> PartResult:
         """Return what the part's report carries to the process that sees everything."""
         plan = part.plan
         about = describe(self._tasks[plan.key], self._of_plan[plan.key].model)
-        payload = part_payload(samples, about)
-        return payload | {"key": plan.key, "name": plan.name, "part": part.index, "of": plan.parts}
+        return PartResult(plan.key, plan.name, part.index, plan.parts, samples, about)
 
     def evaluate(self, model: LM, task: str, settings: Mapping[str, Any]) -> TaskEvaluation:
         """Evaluate a task for a test written by hand.
@@ -243,11 +242,6 @@ class BenchmarkRun:
 
     # In the process that sees everything.
 
-    def take_in(self, payload: Mapping[str, Any]) -> None:
-        """Enter a part in the ledger."""
-        task = self.ledger.open(payload["key"], payload["name"], payload["of"])
-        self.ledger.add(task, payload["part"], dict(payload))
-
     def judge(self, plan: TaskPlan, gate: GatePlan) -> Verdict:
         """Judge a gate, or write its baseline if that is what was asked for.
 
@@ -256,17 +250,27 @@ class BenchmarkRun:
         """
         self._plans[plan.key] = plan
         task = self._scorer(plan)
-        verdict = self._judge.judge(plan, gate, task, self.unavailable)
-        label = f"{plan.name} {gate.key.removesuffix(',none')}"
+        try:
+            verdict = self._judge.judge(plan, gate, task, self.unavailable)
+        except NotJudged as skipped:
+            if skipped.measured is not None:
+                self._enter(plan, gate, task, skipped.measured, "no baseline")
+            raise
         written = (plan.key, gate.key) in self._judge.updated
+        self._enter(plan, gate, task, verdict, "written" if written else "")
+        return verdict
+
+    def _enter(
+        self, plan: TaskPlan, gate: GatePlan, task: Task, verdict: Verdict, note: str
+    ) -> None:
+        label = f"{plan.name} {gate.key.removesuffix(',none')}"
         self.rows[plan.key, gate.key] = GateRow(
             label=f"{plan.suite}: {label}" if plan.suite else label,
             scale=task.scale(gate.key.partition(",")[0]),
             verdict=verdict,
             where=(str(gate.path), gate.line),
-            note="written" if written else "",
+            note=note,
         )
-        return verdict
 
     def lost_lines(self, plan: TaskPlan, verdict: Verdict) -> list[str]:
         """Name the docs that were lost."""
@@ -297,7 +301,9 @@ class BenchmarkRun:
             if plan is not None and not measured.missing:
                 complete.append(task_results(plan, measured, self._scorer(plan)))
         results = results_dict(complete, self.config)
-        results["verdicts"] = [asdict(row.verdict) for row in self.rows.values()]
+        results["verdicts"] = [
+            asdict(row.verdict) for row in self.rows.values() if row.note != "no baseline"
+        ]
         results["incomplete"] = {k: t.missing for k, t in self.ledger.tasks.items() if t.missing}
         self.files.write_results(results)
 

@@ -85,6 +85,8 @@ class Project:
 
     def __post_init__(self) -> None:
         self.pytester.makeconftest(CONFTEST)
+        # pytest-asyncio warns where this is not set, which -W error would make fatal.
+        self.pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
         (self.pytester.path / "rows.py").write_text(ROWS)
 
     def add_task(
@@ -124,3 +126,10 @@ class Project:
 def number_list(numbers: Iterable[int]) -> str:
     """Return what the scripted model takes as a set of numbers."""
     return ",".join(map(str, numbers))
+
+
+def results_of(folder: Path) -> dict[str, Any]:
+    """Return the one results file below a folder."""
+    (path,) = folder.rglob("results_*.json")
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found

@@ -161,6 +161,21 @@ def train(model: LlavaForConditionalGeneration, batches: Batches, options: Optio
     model.eval()
 
 
+def save(model: LlavaForConditionalGeneration, processor: LlavaProcessor, out: Path) -> None:
+    """Save the folder that `from_pretrained` loads.
+
+    Recent transformers name the weights of the tower `vision_tower.*`. They still load the
+    `vision_tower.vision_model.*` of published LLaVA checkpoints, and that is the only name that
+    older ones and inference servers know: they would leave the tower at random.
+    """
+    weights = {
+        name.replace("vision_tower.", "vision_tower.vision_model."): tensor
+        for name, tensor in model.state_dict().items()
+    }
+    model.save_pretrained(out, state_dict=weights)
+    processor.save_pretrained(out)
+
+
 def parse_options(arguments: Sequence[str] | None = None) -> Options:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -188,8 +203,7 @@ def main() -> None:
     model = build_model(processor.tokenizer)
     print(f"{model.num_parameters():,} parameters", flush=True)
     train(model, Batches(processor, options.seed), options)
-    model.save_pretrained(options.out)
-    processor.save_pretrained(options.out)
+    save(model, processor, options.out)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,11 @@ from dataclasses import dataclass
 from pytest_lmmeval.records import Verdict
 from pytest_lmmeval.reports.numbers import points_text, value_text
 
-HEADINGS = ("gate", "base", "now", "Δ (90% CI)", "allow", "catches", "n", "verdict", "")
+HEADINGS = ("gate", "base", "now (90% CI)", "Δ (90% CI)", "allow", "catches", "n", "verdict", "")
+
+
+# Two-sided 90 % quantile of the normal distribution.
+Z_90 = 1.6448536269514722
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +24,7 @@ class GateRow:
         scale: The metric's full score, for percentages.
         verdict: What the gate said.
         where: The gate's file and 1-based line.
-        note: What became of the gate if it was not judged ("no baseline", "baseline written").
+        note: What became of the gate if it was not judged: "no baseline", or "written".
     """
 
     label: str
@@ -36,7 +40,7 @@ def cells(row: GateRow) -> tuple[str, ...]:
     return (
         row.label,
         value_text(verdict.baseline, scale),
-        value_text(verdict.value, scale),
+        value_text(verdict.value, scale) + _margin(verdict, scale),
         _interval(verdict, scale),
         points_text(verdict.max_drop, scale).lstrip("+") + _unit(verdict.max_drop, scale),
         points_text(verdict.mde, scale).lstrip("+") + _unit(verdict.mde, scale),
@@ -48,6 +52,13 @@ def cells(row: GateRow) -> tuple[str, ...]:
 
 def _unit(value: float | None, scale: float | None) -> str:
     return "" if value is None or scale is None else "pp"
+
+
+def _margin(verdict: Verdict, scale: float | None) -> str:
+    """Return half of the 90 % interval of the value itself, from its standard error."""
+    if verdict.value is None or verdict.stderr is None:
+        return ""
+    return f" ±{points_text(Z_90 * verdict.stderr, scale).lstrip('+')}"
 
 
 def _interval(verdict: Verdict, scale: float | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from pytest_lmmeval.errors import LmmError, RequestError, TaskError
 from pytest_lmmeval.tasks.functions import FunctionRef, Functions, describe, require_callable
 from pytest_lmmeval.tasks.specs import Function, function_name
 
+_SEEDED = threading.RLock()
 _MEDIA_ROLES = frozenset({"doc_to_visual", "doc_to_image", "doc_to_messages"})
 
 
@@ -110,17 +112,19 @@ def seeded(key: str) -> Iterator[None]:
     """Give code that draws random numbers the same ones for the same ``key``.
 
     Some scorers guess where they cannot parse. With one stream for all docs the guess depends on
-    which docs were scored before, and by whom. The global generators are put back afterwards.
+    which docs were scored before, and by whom. The global generators are put back afterwards; one
+    thread at a time has them.
     """
-    python = random.getstate()
-    random.seed(key)
-    numpy = sys.modules.get("numpy")
-    if numpy is not None:
-        state = numpy.random.get_state()
-        numpy.random.seed(random.getrandbits(32))
-    try:
-        yield
-    finally:
-        random.setstate(python)
+    with _SEEDED:
+        python = random.getstate()
+        random.seed(key)
+        numpy = sys.modules.get("numpy")
         if numpy is not None:
-            numpy.random.set_state(state)
+            state = numpy.random.get_state()
+            numpy.random.seed(random.getrandbits(32))
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            if numpy is not None:
+                numpy.random.set_state(state)

@@ -280,6 +280,12 @@ def _check_values(config: TaskConfig) -> None:
         value = getattr(config, key)
         if value is not None and value < minimum:
             raise config.error(key, f"{key} is {value}, expected at least {minimum}")
+    choices = config.doc_to_choice
+    if isinstance(choices, list | tuple) and any(isinstance(c, bool) for c in choices):
+        message = (
+            f"doc_to_choice is {choices!r}: YAML takes yes and no for true and false; quote them"
+        )
+        raise config.error("doc_to_choice", message)
     for key, rule in config.gates.items():
         if rule is not None and not isinstance(rule, Mapping):
             line = config.gate_lines.get(key, config.lines.get("gates", 1))

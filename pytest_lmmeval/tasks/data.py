@@ -73,11 +73,6 @@ class TaskData:
         split = config.training_split or config.validation_split or config.eval_split
         return self._table(split, config.process_docs)
 
-    @property
-    def docs_in_pool(self) -> bool:
-        """Whether docs and pool are the same rows."""
-        return self.docs is self.pool
-
     def _table(self, split: str, process: Function | None) -> Table:
         key = (split, id(process))
         with self._lock:

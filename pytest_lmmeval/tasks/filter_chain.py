@@ -45,7 +45,8 @@ class FilterChain:
         self._config = config
         self._functions = functions
         for step in spec.steps:
-            if isinstance(step.function, str) and step.function in self._known:
+            named = isinstance(step.function, str) and step.function in self._known
+            if named and not any(isinstance(value, FunctionRef) for value in step.kwargs.values()):
                 self._make(step)  # Bad arguments shall be found before any request is sent.
 
     @property

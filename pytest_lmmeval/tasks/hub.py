@@ -33,8 +33,15 @@ FILE_BUILDERS = frozenset(
     }
 )
 # What only lmms-eval understands, and what has no meaning for local files.
-_LMMS_KEYS = ("force_download", "force_unzip", "create_link", "max_retries", "local_files_only")
-_HUB_KEYS = ("revision", "token", "use_auth_token", "download_mode", "trust_remote_code")
+_LMMS_KEYS = ("force_download", "force_unzip", "create_link", "max_retries")
+_HUB_KEYS = (
+    "revision",
+    "token",
+    "use_auth_token",
+    "download_mode",
+    "local_files_only",
+    "trust_remote_code",
+)
 
 # Seconds to wait for the hub's first answer.
 _PROBE_TIMEOUT = 10.0
@@ -171,8 +178,10 @@ def _load(
 
 def _open_hub(source: DataSource, kwargs: dict[str, Any]) -> Mapping[str, Any]:
     kwargs = {**kwargs, "token": _token(kwargs.pop("token", None))}
+    reachable, reason = False, "'local_files_only' keeps this run from the hub. "
+    if not kwargs.pop("local_files_only", False):
+        reachable, reason = _probe(source, kwargs.get("revision"), kwargs["token"])
     try:
-        reachable, reason = _probe(source.path, kwargs.get("revision"), kwargs["token"])
         with contextlib.nullcontext() if reachable else _offline():
             return _load(source, source.path, source.name, kwargs)
     except DataError as error:
@@ -186,7 +195,7 @@ def _token(value: Any) -> Any:
     return (huggingface_hub.get_token() or None) if value is True else value
 
 
-def _probe(name: str, revision: str | None, token: Any) -> tuple[bool, str]:
+def _probe(source: DataSource, revision: str | None, token: Any) -> tuple[bool, str]:
     """Ask the hub for the data set once; return whether to go on online, and what it said.
 
     Raises:
@@ -197,14 +206,17 @@ def _probe(name: str, revision: str | None, token: Any) -> tuple[bool, str]:
 
     try:
         huggingface_hub.HfApi().dataset_info(
-            name, revision=revision, timeout=_PROBE_TIMEOUT, token=token
+            source.path, revision=revision, timeout=_PROBE_TIMEOUT, token=token
         )
     except HFValidationError as error:
-        raise DataError(f"{name!r} is neither a local path nor a hub name") from error
+        looked = " or ".join(map(str, source.folders))
+        message = f"{source.path!r} is neither a hub name nor a path in {looked}"
+        raise DataError(message) from error
     except HfHubHTTPError as error:
         status = getattr(error.response, "status_code", 500)
         if status < 500 and status != 429:
-            raise DataError(f"data set {name!r} is not available: {describe(error)}") from error
+            message = f"{source.label} is not available: {describe(error)}. "
+            raise DataError(message + _how_to_map(source.path)) from error
         return False, f"The hub answered {status}. "
     # Whatever its HTTP library raises, which has changed between versions: there is no hub.
     except Exception as error:

@@ -76,7 +76,8 @@ def remember(instances: list[Instance], raw: Mapping[str, Any]) -> Asked:
         context = _plain_context(instances[0].context, files)
         arguments = [{"context": context, "gen_kwargs": plain(i.gen_kwargs)} for i in instances]
         # A path differs from machine to machine; what the file shows does not.
-        return Asked(tuple(arguments), digest(arguments), digest(raw, files))
+        shown = [raw, sorted(files.values())] if files else raw
+        return Asked(tuple(arguments), digest(arguments), digest(shown, files))
     except OSError as error:
         name = error.filename or "an image"
         raise RequestError("media", f"{name} cannot be read: {error.strerror or error}") from error

@@ -201,7 +201,13 @@ def read_filters(value: Sequence[Any] | None, origin: Origin) -> tuple[FilterSpe
     if value is None:
         step = FilterStep("take_first", {}, origin.line)
         return (FilterSpec("none", (step,), origin.line, origin.path),)
-    return tuple(map(_pipeline, _entries(value, "filter_list", origin)))
+    specs = tuple(map(_pipeline, _entries(value, "filter_list", origin)))
+    names = [spec.name for spec in specs]
+    for index, spec in enumerate(specs):
+        if spec.name in names[:index]:
+            # Results are kept by this name, so one of the two would be lost.
+            raise TaskError(f"filter_list has two pipelines {spec.name!r}", spec.path, spec.line)
+    return specs
 
 
 def _pipeline(entry: _Entry) -> FilterSpec:

@@ -220,7 +220,7 @@ class Task:
         if not doc_ids:
             return results
         # One instance per doc; its repeats are the responses.
-        texts = [[response.text for response in given[doc_id]] for doc_id in doc_ids]
+        texts = [[response.text or "" for response in given[doc_id]] for doc_id in doc_ids]
         for chain in self._filters:
             made = chain.apply(texts, [docs[doc_id] for doc_id in doc_ids])
             for doc_id, value, missed in zip(doc_ids, made.values, made.missed, strict=True):

@@ -48,6 +48,11 @@ def failure(folder: TaskFolder, more: str) -> TaskError:
         ("metric_list:\n  - metric: acc\n    aggregation: 3\n", 7, "aggregation is 3, expected"),
         ("filter_list:\n  - name: f\n", 7, "filter_list: has no 'filter'"),
         ("filter_list:\n- name: f\n  filter:\n  - fn: x\n", 9, "filter 'f': has no 'function'"),
+        (
+            "filter_list:\n- {name: f, filter: []}\n- {name: f, filter: []}\n",
+            8,
+            "two pipelines 'f'",
+        ),
         ("fewshot_config:\n  sampler: default\n  splt: x\n", 8, "Did you mean 'split'?"),
         ("generation_kwargs:\n  until: 3\n", 7, "until is 3, expected text or a list"),
         ("generation_kwargs:\n  temperature: hot\n", 7, "temperature is 'hot', expected a number"),

@@ -115,7 +115,8 @@ def test_a_task_that_says_zero_stays_at_zero(folder: TaskFolder) -> None:
             "come from 20 docs and one of them may be the doc itself",
         ),
         (
-            "    num_fewshot: 20\n    fewshot_split: test\n    fewshot_config: {sampler: first_n}\n",
+            "    num_fewshot: 20\n    fewshot_split: test\n"
+            "    fewshot_config: {sampler: first_n}\n",
             "only 19 docs can be shots",
         ),
         ("    num_fewshot: 1\n    fewshot_config: {sampler: frist_n}\n", "Did you mean 'first_n'"),

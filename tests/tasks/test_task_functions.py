@@ -10,6 +10,11 @@ import pytest
 from task_builders import MINIMAL, QUESTIONS, TaskFolder, answer, ask, values
 
 from pytest_lmmeval.errors import TaskError
+from pytest_lmmeval.tasks.compat.names import (
+    general_detokenize,
+    metric_max_over_ground_truths,
+    weighted_f1_score,
+)
 
 
 @pytest.fixture
@@ -241,3 +246,22 @@ def test_a_name_that_has_no_stand_in_is_told(folder: TaskFolder) -> None:
     folder.write("task.yaml", MINIMAL.replace('"{{question}}"', "!function mine.text"))
     with pytest.raises(TaskError, match=r"ImportError: cannot import name 'make_table'"):
         ask(folder.task())
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        # What lm_eval.utils.general_detokenize of lm-eval 0.4.13 returns.
+        ("I do n't know .", "I don't know."),
+        ('He said , " no " ( twice ) .', 'He said,"no"(twice).'),
+        ("it 's", "it's"),
+    ],
+)
+def test_the_stand_ins_helpers_do_what_the_peers_do(text: str, expected: str) -> None:
+    assert general_detokenize(text) == expected
+
+
+def test_the_stand_ins_f1_is_weighted_by_the_labels_frequency() -> None:
+    # Label 0: precision 1/2, recall 1; label 1, twice as frequent: precision 1, recall 1/2.
+    assert weighted_f1_score([(0, 0), (1, 1), (1, 0)]) == pytest.approx(2 / 3)
+    assert metric_max_over_ground_truths(lambda a, b: float(a == b), "x", ["y", "x"]) == 1.0

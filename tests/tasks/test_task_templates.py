@@ -83,8 +83,8 @@ def test_a_prompt_is_a_column_a_template_a_function_or_plain_words(
         ("[x, y]", "", "['x', 'y']"),
         ("1", "list", "b"),
         ("'{{1}}'", "list", "b"),
-        ("1", "[no, yes]", "yes"),
-        ("1", "{no: Nope, yes: Yep}", "Yep"),
+        ("1", "['no', 'yes']", "yes"),
+        ("1", "{a: Nope, b: Yep}", "Yep"),
         ("'{{1}}'", "'{{text_of_list}}'", "b"),
         ("1", "!function functions.choices", "q"),
     ],
@@ -179,7 +179,11 @@ def test_a_prompt_that_fails_names_task_doc_and_key(
 
 @pytest.mark.parametrize(
     ("choices", "message"),
-    [("'{{question}}'", "doc_to_choice gave 'Why?', expected a list"), ("number", "gave 3, expe")],
+    [
+        ("'{{question}}'", r"doc_to_choice gave 'Why\?', expected a list"),
+        ("number", "doc_to_choice gave 3, expected a list"),
+        ("[no, yes]", "YAML takes yes and no for true and false; quote them"),
+    ],
 )
 def test_choices_that_are_no_list_are_told(folder: TaskFolder, choices: str, message: str) -> None:
     yaml = MINIMAL.replace("doc_to_target: answer", "doc_to_target: 1")
