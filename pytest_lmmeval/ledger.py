@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeAlias
 
 from pytest_lmmeval.records import MetricResult, Outcome, OutcomeCounts, Sample
 
-SampleSink: TypeAlias = "Callable[[str, int, Sequence[Sample]], None]"
+PartSink: TypeAlias = "Callable[[PartResult], None]"
 
 # Enough of an answer to recognise it in a list of lost docs.
 ANSWER_LENGTH = 60
@@ -178,11 +178,10 @@ class Ledger:
     """All tasks of a run, by key.
 
     Args:
-        sink: Gets each part's samples, with the task's key and the part's index, before they are
-            reduced to records.
+        sink: Gets each part before its samples are reduced to records.
     """
 
-    def __init__(self, sink: SampleSink | None = None) -> None:
+    def __init__(self, sink: PartSink | None = None) -> None:
         self.tasks: dict[str, TaskLedger] = {}
         self._sink = sink
 
@@ -190,5 +189,5 @@ class Ledger:
         """Take in a part."""
         task = self.tasks.setdefault(part.key, TaskLedger(part.name, part.key, part.count))
         if self._sink is not None:
-            self._sink(part.key, part.index, part.samples)
+            self._sink(part)
         task.add(part.index, part.samples, part.about)

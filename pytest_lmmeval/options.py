@@ -1,8 +1,8 @@
 """Every ``--lmm-*`` option, its ini key, and the one frozen ``RunConfig`` they become.
 
 An option ``--lmm-num-fewshot`` can stand as ``lmm_num_fewshot`` in the pytest section of an ini or
-TOML file; the command line wins. This module needs nothing but the standard library, because it is
-imported in every pytest run.
+TOML file. The command line wins over a suite, and a suite over the ini file. This module needs
+nothing but the standard library, because it is imported in every pytest run.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from pytest_lmmeval import option_texts as texts
 from pytest_lmmeval.errors import UsageError, nearest
 
 PREFIX = "lmm_"
@@ -46,7 +47,9 @@ class RunConfig:
         fewshot_as_multiturn: Whether shots become turns of a chat.
         data_map: Local folders that stand for data sets, by hub name.
         message_format: lmms-eval's "simple" or "chat"; None leaves it to the model.
-        baseline_dir: Where baselines of tasks lie that no suite names.
+        root: The project's folder, where baselines lie that nothing else places.
+        baseline_dir: Where baselines lie; None leaves them in ``lmm-baselines`` of the project, or
+            beside their suite.
         variant: Key under which baselines of this set-up are kept.
         update_baseline: Glob of ``task::metric,filter`` whose baselines are written, or None.
         update_reason: Why, kept in the baseline.
@@ -55,10 +58,11 @@ class RunConfig:
         trust_remote_code: Whether code from a hub repository may run.
         confirm_run_unsafe_code: Whether tasks marked ``unsafe_code`` may run.
         strict: Whether a gate without baseline or floor is an error wherever it comes from.
+        by_command_line: Fields that the command line gave, which a suite must leave alone.
     """
 
     model: str | None = None
-    model_args: str = ""
+    model_args: str = field(default="", repr=False)  # may hold a key
     tasks: tuple[str, ...] = ()
     include_path: tuple[Path, ...] = ()
     num_fewshot: int | None = None
@@ -77,7 +81,8 @@ class RunConfig:
     fewshot_as_multiturn: bool = True
     data_map: Mapping[str, Path] = field(default_factory=dict)
     message_format: Literal["simple", "chat"] | None = None
-    baseline_dir: Path = Path("lmm-baselines")
+    root: Path = Path()
+    baseline_dir: Path | None = None
     variant: str = "default"
     update_baseline: str | None = None
     update_reason: str | None = None
@@ -85,6 +90,7 @@ class RunConfig:
     trust_remote_code: bool = False
     confirm_run_unsafe_code: bool = False
     strict: bool = False
+    by_command_line: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,17 +102,18 @@ class Option:
         parse: Turns the text into the value; raises ValueError with what was expected.
         help: One phrase, as ``--help`` shows it.
         metavar: Stands for the value in ``--help``; None marks a flag.
-        multiple: Whether the option may be given several times; texts are then joined by commas.
+        joint: What joins the texts of an option that may be given several times; None if it may not.
         bare: Value of an option that is given without one (``--lmm-update-baseline``).
-        relative: Whether the value is a path that an ini file gives relative to itself.
+        file: Whether a text that ends in ``.json`` names a file that holds the value.
     """
 
     dest: str
     parse: Callable[[str], Any]
     help: str
     metavar: str | None = "X"
-    multiple: bool = False
+    joint: str | None = None
     bare: str | None = None
+    file: bool = False
 
     @property
     def flag(self) -> str:
@@ -119,159 +126,46 @@ class Option:
         return PREFIX + self.dest
 
 
-def split_list(text: str) -> tuple[str, ...]:
-    """Split at commas, dropping blanks around and between."""
-    return tuple(piece.strip() for piece in text.split(",") if piece.strip())
-
-
-def _paths(text: str) -> tuple[Path, ...]:
-    return tuple(Path(piece) for piece in split_list(text))
-
-
-def _flag(text: str) -> bool:
-    known = {"1": True, "true": True, "yes": True, "on": True}
-    known |= {"0": False, "false": False, "no": False, "off": False, "": False}
-    if text.strip().lower() not in known:
-        raise ValueError("true or false")
-    return known[text.strip().lower()]
-
-
-def _whole(text: str) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        value = -1
-    if value < 0:
-        raise ValueError("a whole number, 0 or more")
-    return value
-
-
-def _limit(text: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if value == -1:
-        return None
-    if not 0 < value < float("inf") or (value >= 1 and value != int(value)):
-        raise ValueError("a number of docs (100) or a share of them (0.1)")
-    return value
-
-
-def _share(text: str) -> float:
-    percent = text.strip().endswith("%")
-    try:
-        value = float(text.strip().removesuffix("%")) / (100 if percent else 1)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise ValueError("a share of the docs (0.5% or 0.005)")
-    return value
-
-
-def _batch_size(text: str) -> int | str:
-    if text.split(":")[0] == "auto":
-        return text
-    value = _whole(text)
-    if value == 0:
-        raise ValueError("a whole number above 0, or auto")
-    return value
-
-
-def _choice(*choices: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text not in choices:
-            raise ValueError(f"one of {', '.join(choices)}.{nearest(text, choices)}")
-        return text
-
-    return parse
-
-
-def _seeds(text: str) -> tuple[int | None, ...]:
-    pieces = split_list(text)
-    if len(pieces) == 1:
-        pieces *= 4
-    if len(pieces) != 4 or not all(p == "None" or p.lstrip("-").isdigit() for p in pieces):
-        raise ValueError("one seed, or four: python,numpy,torch,fewshot (each a number or None)")
-    return tuple(None if piece == "None" else int(piece) for piece in pieces)
-
-
-def _chat_template(text: str) -> bool | str:
-    try:
-        return _flag(text)
-    except ValueError:
-        return text
-
-
-def _gen_kwargs(text: str) -> Mapping[str, Any]:
-    # Deferred: only a run that has generation arguments pays for the parser.
-    from pytest_lmmeval.models.arguments import parse_arguments
-
-    return parse_arguments(text)
-
-
-def _data_map(text: str) -> Mapping[str, Path]:
-    found: dict[str, Path] = {}
-    for piece in split_list(text):
-        name, equals, folder = piece.partition("=")
-        if not (name and equals and folder):
-            raise ValueError("NAME=FOLDER, for example lmms-lab-encoder/ai2d=data/ai2d")
-        found[name] = Path(folder)
-    return found
-
-
-def _samples(text: str) -> Mapping[str, tuple[int, ...]]:
-    """Parse ``TASK=1,5,9`` (repeatable with ``;``), lm-eval's JSON object, or a file of it."""
-    if Path(text).suffix == ".json":
-        text = Path(text).read_text(encoding="utf-8")
-    if text.lstrip().startswith("{"):
-        chosen = json.loads(text)
-    else:
-        chosen = {}
-        for piece in filter(None, text.split(";")):
-            name, equals, ids = piece.partition("=")
-            if not equals:
-                raise ValueError("TASK=ID,ID,… or a JSON object of lists")
-            chosen[name.strip()] = split_list(ids)
-    try:
-        return {name: tuple(sorted({_whole(str(i)) for i in ids})) for name, ids in chosen.items()}
-    except (ValueError, TypeError, AttributeError) as error:
-        raise ValueError("TASK=ID,ID,… or a JSON object of lists") from error
-
-
 OPTIONS: tuple[Option, ...] = (
     Option("model", str, "Model under test: hf_vision, openai_compatible, srt_api, …", "NAME"),
-    Option("model_args", str, "Its arguments, as in pretrained=gpt2,dtype=float32", "K=V,…", True),
-    Option("tasks", split_list, "Tasks: names, groups, tags, globs or YAML paths", "TASKS", True),
-    Option("include_path", _paths, "Folders with task YAMLs of your own", "DIR", True),
-    Option("num_fewshot", _whole, "Number of shots in every prompt", "N"),
+    Option("model_args", str, "Its arguments, as in pretrained=gpt2,dtype=float32", "K=V,…", ","),
+    Option("tasks", texts.split_list, "Tasks: names, groups, tags, globs or YAML paths", "TASKS", ","),
+    Option("include_path", texts.paths, "Folders with task YAMLs of your own", "DIR", ","),
+    Option("num_fewshot", texts.whole, "Number of shots in every prompt", "N"),
     Option(
-        "gen_kwargs", _gen_kwargs, "Generation arguments laid over the tasks' own", "K=V,…", True
+        "gen_kwargs", texts.gen_kwargs, "Generation arguments laid over the tasks' own", "K=V,…", ","
     ),
-    Option("batch_size", _batch_size, "Requests per call of an in-process model", "N"),
-    Option("max_batch_size", _whole, "Upper bound of an automatic batch size", "N"),
+    Option("batch_size", texts.batch_size, "Requests per call of an in-process model", "N"),
+    Option("max_batch_size", texts.whole, "Upper bound of an automatic batch size", "N"),
     Option("device", str, "Device of an in-process model, as in cuda:0 or cuda:{worker}", "NAME"),
-    Option("limit", _limit, "Docs per task: a number, or a share below 1", "N"),
+    Option("limit", texts.limit, "Docs per task: a number, or a share below 1", "N"),
     Option(
-        "limit_from", _choice("random", "first"), "What the limit takes: random or first", "WHICH"
+        "limit_from", texts.choice("random", "first"), "What the limit takes: random or first", "WHICH"
     ),
-    Option("samples", _samples, "Doc ids to evaluate, as in ai2d=3,14;gsm8k=7", "TASK=IDS"),
+    Option(
+        "samples",
+        texts.samples,
+        "Doc ids to evaluate, as in ai2d=3,14;gsm8k=7, or a .json file",
+        "TASK=IDS",
+        ";",
+        file=True,
+    ),
     Option("output_path", Path, "Folder for results_*.json and samples_*.jsonl", "DIR"),
-    Option("log_samples", _flag, "Whether samples are written beside the results", "BOOL"),
-    Option("seed", _seeds, "Seeds: one, or python,numpy,torch,fewshot", "N"),
+    Option("log_samples", texts.flag, "Whether samples are written beside the results", "BOOL"),
+    Option("seed", texts.seeds, "Seeds: one, or python,numpy,torch,fewshot", "N"),
     Option("system_instruction", str, "System message before every prompt", "TEXT"),
     Option(
         "apply_chat_template",
-        _chat_template,
+        texts.chat_template,
         "Send plain prompts through the model's chat template, or the named one",
         "NAME",
         bare="true",
     ),
-    Option("fewshot_as_multiturn", _flag, "Whether shots become turns of a chat", "BOOL"),
-    Option("data_map", _data_map, "Local folder for a data set of the hub", "NAME=DIR", True),
+    Option("fewshot_as_multiturn", texts.flag, "Whether shots become turns of a chat", "BOOL"),
+    Option("data_map", texts.data_map, "Local folder for a data set of the hub", "NAME=DIR", ","),
     Option(
         "message_format",
-        _choice("simple", "chat"),
+        texts.choice("simple", "chat"),
         "How docs with media become messages: simple or chat",
         "FORMAT",
     ),
@@ -285,10 +179,10 @@ OPTIONS: tuple[Option, ...] = (
         bare="*",
     ),
     Option("update_reason", str, "Why the baselines change; kept in them", "TEXT"),
-    Option("max_failed", _share, "Share of docs that may fail, as in 0.5%%", "SHARE"),
-    Option("trust_remote_code", _flag, "Let code from hub repositories run", None),
-    Option("confirm_run_unsafe_code", _flag, "Let tasks run that execute model output", None),
-    Option("strict", _flag, "Make every gate without baseline or floor an error", None),
+    Option("max_failed", texts.share, "Share of docs that may fail, as in 0.5%%", "SHARE"),
+    Option("trust_remote_code", texts.flag, "Let code from hub repositories run", None),
+    Option("confirm_run_unsafe_code", texts.flag, "Let tasks run that execute model output", None),
+    Option("strict", texts.flag, "Make every gate without baseline or floor an error", None),
 )
 
 
@@ -307,11 +201,16 @@ def add_options(group: Parser, addini: Callable[..., None]) -> None:
             attributes |= {"action": "store_const", "const": "true"}
         else:
             attributes["metavar"] = option.metavar
-            attributes["action"] = "append" if option.multiple else "store"
+            attributes["action"] = "store" if option.joint is None else "append"
         if option.bare is not None:
             attributes |= {"nargs": "?", "const": option.bare}
         group.addoption(option.flag, help=option.help, **attributes)
-        addini(option.ini, f"{option.help} ({option.flag})".replace("%%", "%"), default=None)
+        addini(
+            option.ini,
+            f"{option.help} ({option.flag})".replace("%%", "%"),
+            type="string" if option.joint is None else "linelist",
+            default=None,
+        )
 
 
 def run_config(
@@ -329,41 +228,62 @@ def run_config(
         UsageError: A value cannot be used; names the option, the value and what was expected.
     """
     values: dict[str, Any] = {}
+    by_command_line = set()
     for spec in OPTIONS:
         given, folder, where = option(PREFIX + spec.dest), invocation, spec.flag
-        if given is None:
+        if given is not None:
+            by_command_line.add(spec.dest)
+            _refuse_swallowed_path(spec, given, folder)
+        else:
             given, folder, where = ini(spec.ini), base, f"ini key {spec.ini}"
-        if given is None:
-            continue
-        values[spec.dest] = _anchor(_parse(spec, given, where), folder)
+        if given is not None:
+            values[spec.dest] = _parse(spec, given, where, folder)
     values.setdefault("baseline_dir", base / "lmm-baselines")
-    return RunConfig(**values)
+    return RunConfig(**values, by_command_line=frozenset(by_command_line))
 
 
-def _parse(spec: Option, given: Any, where: str) -> Any:
-    text = (
-        ",".join(map(str, given))
-        if isinstance(given, Sequence | tuple) and not isinstance(given, str)
-        else str(given)
-    )
+def _refuse_swallowed_path(spec: Option, given: str, folder: Path) -> None:
+    """Tell ``--lmm-update-baseline evals``, where argparse takes the path for the value."""
+    if spec.bare is not None and given != spec.bare and (folder / given).exists():
+        raise UsageError(
+            f"{spec.flag}: {given!r} is a path; expected it before the option, "
+            f"or {spec.flag}={spec.bare} {given}"
+        )
+
+
+def _parse(spec: Option, given: Any, where: str, folder: Path) -> Any:
+    text = _text(spec, given)
     try:
-        return spec.parse(text)
+        if spec.file and text.endswith(".json"):
+            text = (folder / text).read_text(encoding="utf-8")
+        return _anchor(spec.parse(text), folder)
+    except UsageError as error:
+        raise UsageError(f"{where}: {error}") from None
     except ValueError as error:
         raise UsageError(f"{where}: {text!r} is not valid: expected {error}") from None
     except OSError as error:
         raise UsageError(f"{where}: cannot read {text!r}: {error.strerror}") from None
 
 
+def _text(spec: Option, given: Any) -> str:
+    """Return a value of an ini file, a suite or a caller as the command line would give it."""
+    if isinstance(given, Mapping):
+        return json.dumps(given, default=str)
+    if isinstance(given, Sequence) and not isinstance(given, str):
+        return (spec.joint or ",").join(map(str, given))
+    return str(given)
+
+
 def parse_setting(dest: str, given: Any) -> Any:
-    """Turn a value from a suite file into that of a field of ``RunConfig``.
+    """Turn a value from a suite or a caller into that of a field of ``RunConfig``.
 
     Raises:
-        UsageError: The value cannot be used.
+        UsageError: There is no such field, or the value cannot be used.
     """
-    (spec,) = (option for option in OPTIONS if option.dest == dest)
-    if isinstance(given, Mapping):
-        return _anchor(dict(given), Path()) if dest == "data_map" else dict(given)
-    return _parse(spec, given, repr(dest))
+    spec = next((option for option in OPTIONS if option.dest == dest), None)
+    if spec is None:
+        raise UsageError(f"unknown setting {dest!r}.{nearest(dest, (o.dest for o in OPTIONS))}")
+    return None if given is None else _parse(spec, given, repr(dest), Path())
 
 
 def _anchor(value: Any, folder: Path) -> Any:
@@ -390,10 +310,11 @@ def worth_recording(config: RunConfig) -> dict[str, str]:
     }
 
 
-def replace(config: RunConfig, **changes: Any) -> RunConfig:
-    """Return a copy with fields changed; unknown names are a usage error with the nearest one."""
-    known = {f.name for f in dataclasses.fields(RunConfig)}
-    for name in changes:
-        if name not in known:
-            raise UsageError(f"unknown setting {name!r}.{nearest(name, known)}")
+def replace(config: RunConfig, **settings: Any) -> RunConfig:
+    """Return a copy with settings changed, given as values or as the texts of options.
+
+    Raises:
+        UsageError: There is no such setting, or a value cannot be used.
+    """
+    changes = {name: parse_setting(name, given) for name, given in settings.items()}
     return dataclasses.replace(config, **changes)

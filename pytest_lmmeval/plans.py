@@ -155,7 +155,9 @@ def plan_task(spec: TaskSpec, config: RunConfig, key: str) -> TaskPlan:
         gates=plan_gates(
             spec.config, spec.config.gates, spec.path, spec.config.gate_lines, defaults
         ),
-        baseline=baseline_path(config.baseline_dir, spec.name, config.variant),
+        baseline=baseline_path(
+            config.baseline_dir or config.root / "lmm-baselines", spec.name, config.variant
+        ),
         tags=(*spec.tags, *spec.groups),
     )
 

@@ -63,7 +63,7 @@ def results_dict(tasks: Iterable[TaskResults], run: RunConfig) -> dict[str, Any]
         "config": _run_config(run),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "lmmeval_version": version("pytest-lmmeval"),
-        "model_name": run.model,
+        "model_name": next((t.about["model"]["model"] for t in tasks if t.about), run.model),
         "outcomes": {task.name: dataclasses.asdict(task.counts) for task in tasks},
         "fingerprints": {task.name: dict(task.about.get("fingerprint", {})) for task in tasks},
         "model_identity": {task.name: dict(task.about.get("model", {})) for task in tasks},

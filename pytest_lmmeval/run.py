@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +149,7 @@ class BenchmarkRun:
         self.worker = worker
         self.models = ModelPool(config, worker, run_id)
         self.files = ResultFiles(config)
-        self.ledger = Ledger(self.files.add_samples)
+        self.ledger = Ledger(self.files.add_part)
         self.rows: dict[tuple[str, str], GateRow] = {}
         self.unavailable: str | None = None
         self.progress: ProgressLine | None = None
@@ -300,7 +300,8 @@ class BenchmarkRun:
             plan = self._plans.get(key)
             if plan is not None and not measured.missing:
                 complete.append(task_results(plan, measured, self._scorer(plan)))
-        results = results_dict(complete, self.config)
+        named = next((p.model.name for p in self._plans.values() if p.model), None)
+        results = results_dict(complete, replace(self.config, model=self.config.model or named))
         results["verdicts"] = [
             asdict(row.verdict) for row in self.rows.values() if row.note != "no baseline"
         ]

@@ -148,7 +148,8 @@ class _Suite:
             {**_max_failed(config), **defaults},
             line=entry.line,
         )
-        root = self._path.parent / str(self._body.get("baselines", "baselines")) / self._name
+        beside = self._path.parent / str(self._body.get("baselines", "baselines"))
+        root = (self._config.baseline_dir or beside) / self._name
         variant = config.variant
         if variant == "default":
             variant = str(self._body.get("variant", "default"))

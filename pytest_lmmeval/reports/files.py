@@ -9,12 +9,12 @@ from __future__ import annotations
 import datetime
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pytest_lmmeval.ledger import PartResult
 from pytest_lmmeval.options import RunConfig
-from pytest_lmmeval.records import Sample
 from pytest_lmmeval.results import sample_rows
 
 
@@ -22,29 +22,33 @@ class ResultFiles:
     """The files of one run. Writes nothing unless the user named a folder.
 
     Attributes:
-        folder: ``<output path>/<model>``; None if nothing is to be written.
+        folder: ``<output path>/<model>``, once a part has told the model's name; None before, and
+            if nothing is to be written.
         written: The results file, once it was written.
     """
 
     def __init__(self, config: RunConfig) -> None:
         self._stamp = datetime.datetime.now().isoformat(timespec="microseconds").replace(":", "-")
-        self._log_samples = config.log_samples
-        self.folder = None
-        if config.output_path is not None:
-            self.folder = config.output_path / file_name(config.model or "model")
+        self._config = config
+        self.folder: Path | None = None
         self.written: Path | None = None
 
-    def add_samples(self, key: str, index: int, samples: Sequence[Sample]) -> None:
+    def add_part(self, part: PartResult) -> None:
         """Write a part's samples."""
-        if self.folder is None or not self._log_samples:
+        if self._config.output_path is None:
+            return
+        if self.folder is None:
+            model = part.about["model"].get("model") or self._config.model or "model"
+            self.folder = self._config.output_path / file_name(model)
+        if not self._config.log_samples:
             return
         # Deferred: a run without an output folder writes no JSON.
         import orjson
 
-        target = self._parts(key) / f"{index:04d}.jsonl"
+        target = self._parts(part.key) / f"{part.index:04d}.jsonl"
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("wb") as out:
-            for sample in samples:
+            for sample in part.samples:
                 for row in sample_rows(sample):
                     out.write(orjson.dumps(row, default=str, option=orjson.OPT_APPEND_NEWLINE))
 
@@ -61,9 +65,11 @@ class ResultFiles:
         shutil.rmtree(parts)
 
     def write_results(self, results: Mapping[str, Any]) -> None:
-        """Write ``results_<time>.json``."""
-        if self.folder is None:
+        """Write ``results_<time>.json``, also of a run that measured nothing."""
+        if self._config.output_path is None:
             return
+        if self.folder is None:
+            self.folder = self._config.output_path / file_name(self._config.model or "model")
         import orjson
 
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,37 @@
+"""Renders a command's real terminal output as an SVG, as used in the README.
+
+cd examples && python ../docs/images/render.py quickstart.svg -- pytest easy_vqa -p no:randomly
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+WIDTH = 124
+
+
+def main() -> None:
+    """Run the command behind ``--`` with colours and write its output."""
+    separator = sys.argv.index("--")
+    target, command = Path(__file__).with_name(sys.argv[1]), sys.argv[separator + 1 :]
+    done = subprocess.run(
+        [sys.executable, "-m", *command, "--color=yes"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "COLUMNS": str(WIDTH)},
+    )
+    console = Console(record=True, width=WIDTH, file=io.StringIO())
+    console.print(Text.from_ansi(done.stdout.strip()))
+    target.write_text(console.export_svg(title=" ".join(command)), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
