@@ -111,8 +111,9 @@ class BenchmarkHooks:
             write_step_summary("lmmeval", rows, [row.verdict.reason for row in rows], os.environ)
 
     def pytest_unconfigure(self) -> None:
-        """Release models of a session that ended before it began (``--collect-only``)."""
+        """Release everything, also of a session that ended before it began (``--collect-only``)."""
         self._run.finish()
+        self._run.let_go()
 
 
 def progress_line(config: pytest.Config) -> ProgressLine:

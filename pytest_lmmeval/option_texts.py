@@ -15,6 +15,14 @@ def split_list(text: str) -> tuple[str, ...]:
     return tuple(piece.strip() for piece in text.split(",") if piece.strip())
 
 
+def task_names(text: str) -> tuple[str | Path, ...]:
+    """Read names of tasks; what is written as a path becomes one."""
+    return tuple(
+        Path(piece) if "/" in piece or piece.endswith((".yaml", ".yml")) else piece
+        for piece in split_list(text)
+    )
+
+
 def paths(text: str) -> tuple[Path, ...]:
     """Read a list of paths."""
     return tuple(Path(piece) for piece in split_list(text))
@@ -77,6 +85,7 @@ def batch_size(text: str) -> int | str:
 
 def choice(*choices: str) -> Callable[[str], str]:
     """Return a reader of one of some words."""
+
     def parse(text: str) -> str:
         if text not in choices:
             raise ValueError(f"one of {', '.join(choices)}.{nearest(text, choices)}")

@@ -63,7 +63,7 @@ class RunConfig:
 
     model: str | None = None
     model_args: str = field(default="", repr=False)  # may hold a key
-    tasks: tuple[str, ...] = ()
+    tasks: tuple[str | Path, ...] = ()
     include_path: tuple[Path, ...] = ()
     num_fewshot: int | None = None
     gen_kwargs: Mapping[str, Any] = field(default_factory=dict)
@@ -129,18 +129,27 @@ class Option:
 OPTIONS: tuple[Option, ...] = (
     Option("model", str, "Model under test: hf_vision, openai_compatible, srt_api, …", "NAME"),
     Option("model_args", str, "Its arguments, as in pretrained=gpt2,dtype=float32", "K=V,…", ","),
-    Option("tasks", texts.split_list, "Tasks: names, groups, tags, globs or YAML paths", "TASKS", ","),
+    Option(
+        "tasks", texts.task_names, "Tasks: names, groups, tags, globs or YAML paths", "TASKS", ","
+    ),
     Option("include_path", texts.paths, "Folders with task YAMLs of your own", "DIR", ","),
     Option("num_fewshot", texts.whole, "Number of shots in every prompt", "N"),
     Option(
-        "gen_kwargs", texts.gen_kwargs, "Generation arguments laid over the tasks' own", "K=V,…", ","
+        "gen_kwargs",
+        texts.gen_kwargs,
+        "Generation arguments laid over the tasks' own",
+        "K=V,…",
+        ",",
     ),
     Option("batch_size", texts.batch_size, "Requests per call of an in-process model", "N"),
     Option("max_batch_size", texts.whole, "Upper bound of an automatic batch size", "N"),
     Option("device", str, "Device of an in-process model, as in cuda:0 or cuda:{worker}", "NAME"),
     Option("limit", texts.limit, "Docs per task: a number, or a share below 1", "N"),
     Option(
-        "limit_from", texts.choice("random", "first"), "What the limit takes: random or first", "WHICH"
+        "limit_from",
+        texts.choice("random", "first"),
+        "What the limit takes: random or first",
+        "WHICH",
     ),
     Option(
         "samples",
@@ -238,8 +247,7 @@ def run_config(
             given, folder, where = ini(spec.ini), base, f"ini key {spec.ini}"
         if given is not None:
             values[spec.dest] = _parse(spec, given, where, folder)
-    values.setdefault("baseline_dir", base / "lmm-baselines")
-    return RunConfig(**values, by_command_line=frozenset(by_command_line))
+    return RunConfig(**values, root=base, by_command_line=frozenset(by_command_line))
 
 
 def _refuse_swallowed_path(spec: Option, given: str, folder: Path) -> None:
@@ -274,8 +282,13 @@ def _text(spec: Option, given: Any) -> str:
     return str(given)
 
 
-def parse_setting(dest: str, given: Any) -> Any:
+def parse_setting(dest: str, given: Any, folder: Path = Path()) -> Any:
     """Turn a value from a suite or a caller into that of a field of ``RunConfig``.
+
+    Args:
+        dest: The field.
+        given: The value, or the text that the option would take; None stands for itself.
+        folder: Folder that paths are relative to.
 
     Raises:
         UsageError: There is no such field, or the value cannot be used.
@@ -283,15 +296,15 @@ def parse_setting(dest: str, given: Any) -> Any:
     spec = next((option for option in OPTIONS if option.dest == dest), None)
     if spec is None:
         raise UsageError(f"unknown setting {dest!r}.{nearest(dest, (o.dest for o in OPTIONS))}")
-    return None if given is None else _parse(spec, given, repr(dest), Path())
+    return None if given is None else _parse(spec, given, repr(dest), folder)
 
 
 def _anchor(value: Any, folder: Path) -> Any:
     """Make relative paths absolute, so that a worker started elsewhere finds the same files."""
     if isinstance(value, Path):
         return folder / value
-    if isinstance(value, tuple) and value and isinstance(value[0], Path):
-        return tuple(folder / path for path in value)
+    if isinstance(value, tuple):
+        return tuple(_anchor(inner, folder) for inner in value)
     if isinstance(value, Mapping):
         return {name: _anchor(inner, folder) for name, inner in value.items()}
     return value

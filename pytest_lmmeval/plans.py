@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_lmmeval.errors import TaskError, nearest
+from pytest_lmmeval.errors import TaskError, UsageError, nearest
 from pytest_lmmeval.gates.baseline_file import baseline_path
 from pytest_lmmeval.gates.rules import GateRule
 from pytest_lmmeval.options import RunConfig
@@ -138,6 +138,32 @@ def run_model(config: RunConfig) -> ModelPlan | None:
         max_batch_size=config.max_batch_size,
         device=config.device,
     )
+
+
+def check_model(config: RunConfig, *, complete: bool) -> None:
+    """Tell a wrong model or argument of the command line before anything is collected.
+
+    Args:
+        config: The run's settings.
+        complete: Whether the arguments are all there are. (A suite may have the others.)
+
+    Raises:
+        UsageError: The option that is wrong, and what it should be.
+    """
+    if config.model is None:
+        return
+    # Deferred: a session without a model needs none of them.
+    from pytest_lmmeval.models.registry import create_model, find_model
+
+    option = "--lmm-model"
+    try:
+        find_model(config.model)
+        option = "--lmm-model-args"
+        plan = run_model(config)
+        if plan is not None and complete:
+            create_model(plan.name, plan.args)
+    except UsageError as error:
+        raise UsageError(f"{option}: {error}") from None
 
 
 def plan_task(spec: TaskSpec, config: RunConfig, key: str) -> TaskPlan:

@@ -18,6 +18,7 @@ from pytest_lmmeval.state import note_run_id, read_options, run_of
 if TYPE_CHECKING:
     from pytest_lmmeval.evaluator import TaskEvaluation
     from pytest_lmmeval.models.base import LM
+    from pytest_lmmeval.options import RunConfig
     from pytest_lmmeval.run import ModelPool
 
 
@@ -34,20 +35,37 @@ def pytest_configure(config: pytest.Config) -> None:
         "lmm_task(task, **settings): evaluate a task for the fixture lmm_result, "
         "as in @pytest.mark.lmm_task('ai2d', limit=100)",
     )
-    by_name = config.getoption(f"{PREFIX}tasks") or config.getini(f"{PREFIX}tasks")
-    if by_name or any(arg.startswith(f"{VIRTUAL_FOLDER}/") for arg in config.args):
+    settings = read_options(config)
+    if settings.tasks or any(arg.startswith(f"{VIRTUAL_FOLDER}/") for arg in config.args):
         run_of(config).check_selection()
+    elif "model" in settings.by_command_line:
+        _check_model(settings)
+
+
+def _check_model(settings: RunConfig) -> None:
+    # Deferred: only a session that names a model needs to know models.
+    from pytest_lmmeval.errors import UsageError
+    from pytest_lmmeval.plans import check_model
+
+    try:
+        check_model(settings, complete=False)
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from None
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
     """Answer ``--lmm-tasks=list`` and end."""
     if config.getoption(f"{PREFIX}tasks") == ["list"]:
+        # Deferred: no other session lists anything.
+        from pytest_lmmeval.errors import LmmError
         from pytest_lmmeval.reports.listing import list_tasks
         from pytest_lmmeval.tasks.manager import TaskManager
 
-        include_path = read_options(config).include_path
-        list_tasks(TaskManager(include_path=include_path), print)
+        try:
+            list_tasks(TaskManager(read_options(config).include_path), print)
+        except LmmError as error:
+            raise pytest.UsageError(str(error)) from None
         return 0
     return None
 

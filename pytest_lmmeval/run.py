@@ -21,7 +21,7 @@ from pytest_lmmeval.ledger import Ledger, PartResult, TaskLedger
 from pytest_lmmeval.models.base import LM
 from pytest_lmmeval.options import RunConfig
 from pytest_lmmeval.pipeline import Pipeline
-from pytest_lmmeval.plans import GatePlan, ModelPlan, Part, TaskPlan, run_model
+from pytest_lmmeval.plans import GatePlan, ModelPlan, Part, TaskPlan, check_model, run_model
 from pytest_lmmeval.records import Sample, Verdict
 from pytest_lmmeval.reports.files import ResultFiles
 from pytest_lmmeval.reports.progress import ProgressLine
@@ -165,16 +165,13 @@ class BenchmarkRun:
         """Fail before anything is collected if a name or a model argument cannot be used.
 
         Raises:
-            pytest.UsageError: Unknown task, model or argument, or no model for what was asked.
+            pytest.UsageError: Unknown task, model or argument.
         """
-        from pytest_lmmeval.models.registry import create_model
         from pytest_lmmeval.tasks.manager import TaskManager
 
         try:
             TaskManager(include_path=self.config.include_path).select(self.selection.names)
-            plan = run_model(self.config)
-            if plan is not None:
-                create_model(plan.name, plan.args)
+            check_model(self.config, complete=True)
         except LmmError as error:
             raise pytest.UsageError(str(error)) from None
 
@@ -291,6 +288,11 @@ class BenchmarkRun:
                 closing.callback(pipeline.close)
             if self.worker is None and (self.ledger.tasks or self.rows):
                 self._write()
+
+    def let_go(self) -> None:
+        """Drop what was measured: pytest walks all objects at its end, and these are many."""
+        self.ledger.tasks.clear()
+        self._tasks.clear()
 
     def _write(self) -> None:
         """Write samples of all tasks, and results of those that are complete."""

@@ -5,13 +5,14 @@ A session that has no benchmark in it gets none, imports nothing heavy and runs 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import functools
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
 
 from pytest_lmmeval.errors import UsageError
-from pytest_lmmeval.options import PREFIX, RunConfig, run_config
+from pytest_lmmeval.options import RunConfig, run_config
 
 if TYPE_CHECKING:
     from pytest_lmmeval.run import BenchmarkRun
@@ -39,8 +40,9 @@ def run_of(config: pytest.Config) -> BenchmarkRun:
         from pytest_lmmeval.selection import take_selection
 
         settings = read_options(config)
-        by_option = config.getoption(f"{PREFIX}tasks") is not None
-        selection = take_selection(config, settings.tasks, by_option=by_option)
+        by_option = "tasks" in settings.by_command_line
+        tasks = tuple(map(str, settings.tasks))
+        selection = take_selection(config, tasks, by_option=by_option)
         given = getattr(config, "workerinput", None)
         run_id = given["testrunuid"] if given else config.stash.setdefault(RUN_ID, uuid4().hex)
         run = BenchmarkRun(settings, selection, Worker.of(given), run_id)
@@ -57,13 +59,37 @@ def note_run_id(config: pytest.Config, run_id: str) -> None:
 
 
 def read_options(config: pytest.Config) -> RunConfig:
-    """Return what the user asked for."""
+    """Return what the user asked for.
+
+    Raises:
+        pytest.UsageError: An option or ini key cannot be used.
+    """
     try:
         return run_config(
             config.getoption,
-            config.getini,
+            functools.partial(_ini_value, config),
             base=config.inipath.parent if config.inipath else config.rootpath,
             invocation=config.invocation_params.dir,
         )
     except UsageError as error:
         raise pytest.UsageError(str(error)) from None
+
+
+def _ini_value(config: pytest.Config, key: str) -> Any:
+    """Return an ini value, None where there is none.
+
+    ``getini`` knows one type for a key, and in a native TOML table takes nothing else. Here
+    ``lmm_limit = 100``, ``lmm_limit = "100"``, lists and tables are all as good.
+    """
+    try:
+        return config.getini(key)
+    except (TypeError, ValueError, pytest.UsageError):
+        path = config.inipath
+        if path is None or path.suffix != ".toml":
+            raise
+    # Deferred: only such a table needs it.
+    import tomllib
+
+    content = tomllib.loads(path.read_text(encoding="utf-8"))
+    section = content["tool"] if path.name == "pyproject.toml" else content
+    return section["pytest"][key]

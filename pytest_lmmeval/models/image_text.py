@@ -75,13 +75,16 @@ class ImageTextModel:
                 self._processor = _Processor.from_pretrained(
                     checkpoint, **processor_arguments, **hub
                 )
-                model = _Model.from_pretrained(checkpoint, device_map=device_map, **settings, **hub)
+                model, loaded = _Model.from_pretrained(
+                    checkpoint, device_map=device_map, output_loading_info=True, **settings, **hub
+                )
             self._model = (model.to(where) if device_map is None else model).eval()
         except Exception as error:  # a broken or foreign checkpoint makes them raise anything
             said = shortened(str(error).strip().partition("\n")[0])
             raise ModelUnavailable(
                 f"{checkpoint} cannot be loaded: {type(error).__name__}: {said}"
             ) from error
+        _refuse_random_weights(checkpoint, loaded)
         self._tokenizer = self._prepare_tokenizer(checkpoint)
         self._end_tokens = self._find_end_tokens()
         self._threads_before = torch.get_num_threads()
@@ -239,3 +242,17 @@ def _no_progress_bars() -> Iterator[None]:
     finally:
         if were_on:
             progress.enable_progress_bar()
+
+
+def _refuse_random_weights(checkpoint: str, loaded: Mapping[str, Any]) -> None:
+    """Refuse a checkpoint that lacks weights, which transformers fills with random numbers.
+
+    A version that names the layers otherwise is enough for that, and the model still answers.
+    """
+    missing = sorted(loaded.get("missing_keys") or ())
+    if missing:
+        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        raise ModelUnavailable(
+            f"{checkpoint} lacks weights that this version of transformers would fill with random "
+            f"numbers: {', '.join(missing[:3])}{more}"
+        )

@@ -88,7 +88,7 @@ def create_model(
     Raises:
         UsageError: The name or an argument is unknown, missing or of the wrong type.
     """
-    cls, defaults = _find(name)
+    cls, defaults = find_model(name)
     constructor = Constructor.of(cls)
     given = parse_arguments(args) if isinstance(args, str) else dict(args)
     options = {
@@ -129,7 +129,12 @@ def _without_unused(
     return kept
 
 
-def _find(name: str) -> tuple[type[LM], Mapping[str, Any]]:
+def find_model(name: str) -> tuple[type[LM], Mapping[str, Any]]:
+    """Return the class that ``name`` stands for, and what it assumes under this name.
+
+    Raises:
+        UsageError: There is no such model, or its package cannot be loaded.
+    """
     if name in _registered:
         return _registered[name], {}
     if name in _BUILT_IN:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors.torch
 import torch
 import transformers
 from asking import request
@@ -218,6 +219,7 @@ def test_the_identity_tells_checkpoints_apart_but_not_their_places(
         ("file", "is a file"),
         ("no weights", "cannot be loaded"),
         ("cut weights", "cannot be loaded"),
+        ("other names", "lacks weights that this version of transformers would fill"),
         ("no template", "has no chat template"),
     ],
 )
@@ -236,6 +238,10 @@ def test_a_checkpoint_that_cannot_be_used_is_told_in_one_line(
             weights.unlink()
         elif broken == "cut weights":
             weights.write_bytes(weights.read_bytes()[:1000])
+        elif broken == "other names":
+            tensors = safetensors.torch.load_file(weights)
+            renamed = {name.replace("q_proj", "query"): t for name, t in tensors.items()}
+            safetensors.torch.save_file(renamed, weights, metadata={"format": "pt"})
         else:
             (folder / "chat_template.jinja").unlink()
     model = HFVision(str(folder))
