@@ -40,8 +40,8 @@ class ModelPlan:
     """
 
     name: str
-    args: Mapping[str, Any] = field(default_factory=dict)
-    server: Mapping[str, Any] | None = None
+    args: Mapping[str, Any] = field(default_factory=dict, repr=False)  # may hold a key
+    server: Mapping[str, Any] | None = field(default=None, repr=False)
     batch_size: int | str | None = None
     max_batch_size: int | None = None
     device: str | None = None
@@ -49,9 +49,8 @@ class ModelPlan:
     @property
     def key(self) -> str:
         """Tells this plan from others, so that equal ones share one model."""
-        return repr(
-            (self.name, sorted(self.args.items()), self.server, self.batch_size, self.device)
-        )
+        options = (self.batch_size, self.max_batch_size, self.device)
+        return repr((self.name, sorted(self.args.items()), self.server, options))
 
 
 @dataclass(frozen=True)
@@ -172,15 +171,12 @@ def plan_task(spec: TaskSpec, config: RunConfig, key: str) -> TaskPlan:
     Raises:
         TaskError: A gate in the task's YAML cannot be used.
     """
-    defaults = {} if config.max_failed is None else {"max_failed": config.max_failed}
     return TaskPlan(
         key=key,
         name=spec.name,
         task=spec.config,
         config=config,
-        gates=plan_gates(
-            spec.config, spec.config.gates, spec.path, spec.config.gate_lines, defaults
-        ),
+        gates=plan_gates(spec.config, spec.config.gates, config, own_place(spec)),
         baseline=baseline_path(
             config.baseline_dir or config.root / "lmm-baselines", spec.name, config.variant
         ),
@@ -188,47 +184,76 @@ def plan_task(spec: TaskSpec, config: RunConfig, key: str) -> TaskPlan:
     )
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where gates are written.
+
+    Attributes:
+        path: The file.
+        line: 1-based line of what has no line of its own.
+        lines: 1-based lines of the gates, by their names.
+    """
+
+    path: Path
+    line: int = 1
+    lines: Mapping[str, int] = field(default_factory=dict)
+
+
+def own_place(spec: TaskSpec) -> Place:
+    """Return the place of the gates that a task's own YAML asks for."""
+    return Place(spec.path, lines=spec.config.gate_lines)
+
+
 def plan_gates(
     task: TaskConfig,
     asked: Mapping[str, Any],
-    path: Path,
-    lines: Mapping[str, int],
+    config: RunConfig,
+    place: Place,
     defaults: Mapping[str, Any] | None = None,
-    *,
-    line: int = 1,
 ) -> tuple[GatePlan, ...]:
     """Plan the gates that a file asks for, or one for each of the task's metrics.
 
     Args:
         task: The task.
         asked: Rules by ``"metric,filter"``, or by the metric alone where it has one filter.
-        path: The file that asks.
-        lines: 1-based lines of the keys of ``asked``.
+        config: The run's settings; a share of failed docs that the command line gives wins.
+        place: Where the gates are asked for.
         defaults: Rule settings that each gate starts from.
-        line: Where the task stands in ``path``, for gates that have no line of their own.
 
     Raises:
         TaskError: The task has no such metric, or a rule's setting cannot be used.
     """
+    failed = {} if config.max_failed is None else {"max_failed": config.max_failed}
+    base = {**failed, **(defaults or {})}
+    last = failed if "max_failed" in config.by_command_line else {}
     known = [f"{metric},{filter_name}" for metric, filter_name in task.metric_keys]
     if not asked:
-        rule = GateRule.from_mapping(defaults or {}, path=path, line=line)
-        own = path == task.source
+        rule = GateRule.from_mapping({**base, **last}, path=place.path, line=place.line)
+        own = place.path == task.source
         return tuple(
-            GatePlan(key, rule, path, task.metric_line(key) if own else line) for key in known
+            GatePlan(key, rule, place.path, task.metric_line(key) if own else place.line)
+            for key in known
         )
-    gates = []
+    gates: dict[str, GatePlan] = {}
     for name, settings in asked.items():
-        at = lines.get(name, line)
-        keys = [key for key in known if name in (key, key.partition(",")[0])]
-        if len(keys) != 1:
-            found = (
-                f"is ambiguous: {', '.join(keys)}" if keys else f"is not one of {', '.join(known)}"
-            )
-            hint = nearest(name, [*known, *(key.partition(",")[0] for key in known)])
-            raise TaskError(f"gate {name!r} of task {task.task!r} {found}.{hint}", path, at)
-        if not isinstance(settings or {}, Mapping):
-            raise TaskError(f"gate {name!r}: expected a mapping, found {settings!r}", path, at)
-        rule = GateRule.from_mapping({**(defaults or {}), **(settings or {})}, path=path, line=at)
-        gates.append(GatePlan(keys[0], rule, path, at, explicit=True))
-    return tuple(gates)
+        line = place.lines.get(name, place.line)
+        key = _metric_key(str(name), task, known, place.path, line)
+        if key in gates:
+            raise TaskError(f"gate {name!r}: {key} has a gate already", place.path, line)
+        if not isinstance(settings, Mapping | None):
+            found = f"gate {name!r}: expected a mapping, found {settings!r}"
+            raise TaskError(found, place.path, line)
+        merged = {**base, **(settings or {}), **last}
+        rule = GateRule.from_mapping(merged, path=place.path, line=line)
+        gates[key] = GatePlan(key, rule, place.path, line, explicit=True)
+    return tuple(gates.values())
+
+
+def _metric_key(name: str, task: TaskConfig, known: list[str], path: Path, line: int) -> str:
+    """Return the ``"metric,filter"`` that a gate's name stands for."""
+    keys = [key for key in known if name in (key, key.partition(",")[0])]
+    if len(keys) == 1:
+        return keys[0]
+    found = f"is ambiguous: {', '.join(keys)}" if keys else f"is not one of {', '.join(known)}"
+    hint = nearest(name, [*known, *(key.partition(",")[0] for key in known)])
+    raise TaskError(f"gate {name!r} of task {task.task!r} {found}.{hint}", path, line)
