@@ -65,10 +65,7 @@ class SuiteFile(pytest.File):
             plans = read_suite(self.path, run.config, self.nodeid)
         except LmmError as error:
             raise self.CollectError(str(error)) from None
-        return [
-            SuiteTask.from_parent(self, name=plan.key.rpartition("::")[2], plan=plan)
-            for plan in plans
-        ]
+        return [SuiteTask.from_parent(self, name=plan.name, plan=plan) for plan in plans]
 
 
 class SuiteTask(pytest.Collector):

@@ -73,7 +73,7 @@ class BenchmarkHooks:
                 remote = self._run.worker is not None
                 report.lmm_part = item.result.to_builtins() if remote else item.result
                 item.result = None
-            elif call.when == "setup" and report.failed and self._run.unavailable is not None:
+            elif not report.passed:
                 report.lmm_unavailable = self._run.unavailable
         return report  # type: ignore[no-any-return]  # Any, for the attributes above
 
@@ -85,7 +85,7 @@ class BenchmarkHooks:
         """
         if self._run.worker is not None:
             return
-        self._run.unavailable = vars(report).pop("lmm_unavailable", self._run.unavailable)
+        self._run.unavailable |= vars(report).pop("lmm_unavailable", {})
         part = vars(report).pop("lmm_part", None)
         if part is not None:
             remote = not isinstance(part, PartResult)

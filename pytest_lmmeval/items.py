@@ -21,7 +21,7 @@ from pytest_lmmeval.models.base import LM
 from pytest_lmmeval.plans import GatePlan, Part, TaskPlan
 from pytest_lmmeval.records import Verdict
 from pytest_lmmeval.reports.properties import verdict_properties
-from pytest_lmmeval.run import BenchmarkRun, ModelPool
+from pytest_lmmeval.run import NO_MODEL, BenchmarkRun, ModelPool
 from pytest_lmmeval.state import run_of
 from pytest_lmmeval.warnings import UndecidedWarning
 
@@ -80,14 +80,24 @@ class PartItem(BenchmarkItem):
 
     def setup(self) -> None:
         """Fill fixtures and make the model ready; a model that is not there is an error, once."""
-        if not self.only_planned and self.run.unavailable is not None:
-            pytest.skip(f"no model: {self.run.unavailable}")
+        if self.only_planned:
+            super().setup()
+            return
+        model, unavailable = self.plan.model_key, self.run.unavailable
+        if model in unavailable:
+            pytest.skip(f"no model: {unavailable[model]}")
         try:
             super().setup()
-            if not self.only_planned:
-                self.run.prepare(self.plan, self.funcargs)
+            self.run.prepare(self.plan, self.funcargs)
+        except pytest.skip.Exception as skipped:
+            unavailable[model] = str(skipped)
+            # A suite may lie in a project where only some sessions have a model. Whoever asks for
+            # a task by name wants it measured.
+            if str(skipped) == NO_MODEL and self.plan.suite is None:
+                fail_plainly(ModelUnavailable(NO_MODEL))
+            raise
         except ModelUnavailable as error:
-            self.run.unavailable = str(error)
+            unavailable[model] = str(error)
             fail_plainly(error)
         except LmmError as error:
             fail_plainly(error)
@@ -95,7 +105,11 @@ class PartItem(BenchmarkItem):
     def _measure(self) -> None:
         behind = [item for item in upcoming(self, self.following) if isinstance(item, PartItem)]
         same_model = [item.part for item in behind if item.plan.model == self.plan.model]
-        samples = self.run.measure(self.part, [self.part, *same_model])
+        try:
+            samples = self.run.measure(self.part, [self.part, *same_model])
+        except ModelUnavailable as error:
+            self.run.unavailable[self.plan.model_key] = str(error)
+            raise
         self.result = self.run.result(self.part, samples)
         self.user_properties.append(("lmmeval.docs", len(samples)))
         if samples:

@@ -226,7 +226,7 @@ def metric_scores(measured: TaskLedger, gate: GatePlan, task: Task) -> MetricSco
         stderr=result.stderr if result is not None else None,
         clusters=[doc.cluster for doc in docs] if clustered else None,
         n_truncated=measured.counts.truncated,
-        n_unparsed=measured.counts.unparsed,
+        n_unparsed=sum(gate.key.partition(",")[2] in doc.unparsed for doc in docs),
     )
 
 

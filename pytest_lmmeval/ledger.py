@@ -52,6 +52,7 @@ class DocRecord:
     prompt_hash: str
     target_hash: str
     cluster: str | None
+    unparsed: tuple[str, ...]
     failure: str | None
     tokens: int
 
@@ -69,6 +70,7 @@ class DocRecord:
             prompt_hash=sample.prompt_hash,
             target_hash=sample.target_hash,
             cluster=sample.cluster,
+            unparsed=sample.unparsed,
             failure=f"{failures[0].kind}: {failures[0].message}" if failures else None,
             tokens=sum(r.usage.get("completion_tokens", 0) for r in sample.responses),
         )

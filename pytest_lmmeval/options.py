@@ -102,7 +102,7 @@ class Option:
         parse: Turns the text into the value; raises ValueError with what was expected.
         help: One phrase, as ``--help`` shows it.
         metavar: Stands for the value in ``--help``; None marks a flag.
-        joint: What joins the texts of an option that may be given several times; None if it may not.
+        joint: What joins the texts of an option that may stand several times; None if it may not.
         bare: Value of an option that is given without one (``--lmm-update-baseline``).
         file: Whether a text that ends in ``.json`` names a file that holds the value.
     """

@@ -100,6 +100,11 @@ class TaskPlan:
     tags: tuple[str, ...] = ()
 
     @property
+    def model_key(self) -> str:
+        """Tells the plan's model from others in the run; empty for the run's own."""
+        return self.model.key if self.model is not None else ""
+
+    @property
     def parts(self) -> int:
         """In how many parts the docs are evaluated."""
         return self.task.parts or PARTS

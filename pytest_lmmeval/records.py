@@ -148,7 +148,7 @@ class Sample:
     Attributes:
         doc_id: Index of the doc in the evaluated split.
         outcome: ``failed`` when a request gave no answer (``scores`` is then empty); ``truncated``
-            when a response was cut at its token limit; ``unparsed`` when a filter found no answer
+            when a response was cut at its token limit; ``unparsed`` when no filter found an answer
             in it; else ``scored``. A wrong answer is ``scored``.
         scores: What each metric takes into its aggregation, by ``"metric,filter"``.
         responses: One per instance, in order.
@@ -160,6 +160,7 @@ class Sample:
         prompt_hash: SHA-256 of all requests.
         target_hash: SHA-256 of the target.
         cluster: The doc's value of the task's ``cluster_key``, if it has one.
+        unparsed: Names of the filters that found no answer.
     """
 
     doc_id: int
@@ -174,6 +175,7 @@ class Sample:
     prompt_hash: str
     target_hash: str
     cluster: str | None = None
+    unparsed: tuple[str, ...] = ()
 
     def to_builtins(self) -> dict[str, Any]:
         """Return the sample as builtin types that execnet and JSON can carry."""
@@ -183,13 +185,15 @@ class Sample:
         values["filtered"] = {name: list(value) for name, value in self.filtered.items()}
         values["doc"] = dict(self.doc)
         values["arguments"] = list(self.arguments)
+        values["unparsed"] = list(self.unparsed)
         return values
 
     @classmethod
     def from_builtins(cls, values: Mapping[str, Any]) -> Sample:
         """Rebuild a sample from what ``to_builtins`` returned."""
         responses = tuple(Response.from_builtins(r) for r in values["responses"])
-        return cls(**{**values, "responses": responses})
+        unparsed = tuple(values["unparsed"])
+        return cls(**{**values, "responses": responses, "unparsed": unparsed})
 
 
 @dataclass(frozen=True, slots=True)

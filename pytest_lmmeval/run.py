@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -31,6 +32,9 @@ from pytest_lmmeval.results import TaskResults, results_dict
 from pytest_lmmeval.selection import Selection
 from pytest_lmmeval.shards import Shard
 from pytest_lmmeval.tasks.task import Task, TaskSettings
+
+
+NO_MODEL = "no model under test: give --lmm-model and --lmm-model-args"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,7 @@ class ModelPool:
         """Return the model that the command line or ini names; skip the test if none is named."""
         plan = run_model(self.config)
         if plan is None:
-            pytest.skip("no model under test: give --lmm-model and --lmm-model-args")
+            pytest.skip(NO_MODEL)
         return self.get(plan)
 
     def get(self, plan: ModelPlan) -> LM:
@@ -138,7 +142,7 @@ class BenchmarkRun:
         models: Models of this process.
         ledger: What was measured so far; filled in the process that sees everything.
         rows: The gates judged so far.
-        unavailable: Why nothing can be measured any more, once that is so.
+        unavailable: By model, why nothing can be measured with it, once that is so.
     """
 
     def __init__(
@@ -151,7 +155,7 @@ class BenchmarkRun:
         self.files = ResultFiles(config)
         self.ledger = Ledger(self.files.add_part)
         self.rows: dict[tuple[str, str], GateRow] = {}
-        self.unavailable: str | None = None
+        self.unavailable: dict[str, str] = {}
         self.progress: ProgressLine | None = None
         self._judge = Judge(self.ledger)
         self._plans: dict[str, TaskPlan] = {}
@@ -248,7 +252,8 @@ class BenchmarkRun:
         self._plans[plan.key] = plan
         task = self._scorer(plan)
         try:
-            verdict = self._judge.judge(plan, gate, task, self.unavailable)
+            reason = self.unavailable.get(plan.model_key)
+            verdict = self._judge.judge(plan, gate, task, reason)
         except NotJudged as skipped:
             if skipped.measured is not None:
                 self._enter(plan, gate, task, skipped.measured, "no baseline")
@@ -297,15 +302,20 @@ class BenchmarkRun:
     def _write(self) -> None:
         """Write samples of all tasks, and results of those that are complete."""
         complete = []
+        uses = Counter(measured.name for measured in self.ledger.tasks.values())
         for key, measured in self.ledger.tasks.items():
-            self.files.join_samples(key, measured.name)
+            # Two suites may use one task; only the keys of these uses differ.
+            name = measured.name if uses[measured.name] == 1 else key
+            self.files.join_samples(key, name)
             plan = self._plans.get(key)
             if plan is not None and not measured.missing:
-                complete.append(task_results(plan, measured, self._scorer(plan)))
+                complete.append(task_results(name, plan, measured, self._scorer(plan)))
         named = next((p.model.name for p in self._plans.values() if p.model), None)
         results = results_dict(complete, replace(self.config, model=self.config.model or named))
         results["verdicts"] = [
-            asdict(row.verdict) for row in self.rows.values() if row.note != "no baseline"
+            {"node_id": "::".join(place), **asdict(row.verdict)}
+            for place, row in self.rows.items()
+            if row.note != "no baseline"
         ]
         results["incomplete"] = {k: t.missing for k, t in self.ledger.tasks.items() if t.missing}
         self.files.write_results(results)
@@ -323,10 +333,10 @@ class BenchmarkRun:
         )
 
 
-def task_results(plan: TaskPlan, measured: TaskLedger, task: Task) -> TaskResults:
+def task_results(name: str, plan: TaskPlan, measured: TaskLedger, task: Task) -> TaskResults:
     """Sum up all metrics of a complete task; one whose aggregation fails is left to its gate."""
     metrics = []
     for key in measured.metric_keys():
         with suppress(LmmError):
             metrics.append(measured.result(key, task))
-    return TaskResults(plan.name, plan.task, metrics, measured.counts, measured.about)
+    return TaskResults(name, plan.task, metrics, measured.counts, measured.about)

@@ -137,7 +137,8 @@ class _Suite:
             raise TaskError(str(error), self._path, self._line(entry, "task")) from None
 
     def _plan(self, spec: TaskSpec, entry: Block, config: RunConfig) -> TaskPlan:
-        name = self._text(entry, "name", spec.name)
+        # A task that a group defines is called group::task.
+        name = self._text(entry, "name", spec.name.replace("::", "."))
         asked = self._mapping(entry, "gates")
         place = Place(self._path, self._line(entry, "gates"), getattr(asked, "lines", {}))
         if not asked and spec.config.gates:
@@ -166,7 +167,7 @@ class _Suite:
         return self._path.parent / self._text(self._body, "baselines", "baselines")
 
     def _tags(self, entry: Block) -> tuple[str, ...]:
-        tags = entry.get("tags") or ()
+        tags = entry.get("tags") or []
         tags = (tags,) if isinstance(tags, str) else tuple(tags) if isinstance(tags, list) else None
         if tags is None or not all(isinstance(tag, str) and tag for tag in tags):
             message = f"'tags': expected a list of words, found {entry['tags']!r}"
@@ -174,12 +175,10 @@ class _Suite:
         return tags
 
     def _model(self, entry: Block) -> ModelPlan | None:
-        """Return the model for a task; None where it is the run's, which the suite does not know."""
-        asked = self._given.model
-        if asked is not None and ("model" in self._given.by_command_line or not self._models):
-            if asked not in self._models:
-                return None
-            return self._plan_model(asked)
+        """Return the model for a task; None where it is not the suite's but the run's."""
+        if "model" in self._given.by_command_line:
+            asked = str(self._given.model)
+            return self._plan_model(asked) if asked in self._models else None
         name = entry.get("model", next(iter(self._models), None))
         if name is None:
             return None

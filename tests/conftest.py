@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
 import pytest
 from projects import Project
 
 pytest_plugins = ["pytester"]
+
+_CACHE = Path(tempfile.mkdtemp(prefix="lmmeval-tests-"))
+# Before anything imports datasets: keeps the data sets of the tests out of the user's cache.
+os.environ["HF_DATASETS_CACHE"] = str(_CACHE)
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(_CACHE, ignore_errors=True)
 
 
 @pytest.fixture

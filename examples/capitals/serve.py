@@ -84,7 +84,7 @@ def main() -> None:
     options = parse_options()
     signals = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)  # the engine's threads inherit it
-    server = start(options)
+    _server = start(options)  # answers as long as there is a reference to it
     signal.sigwait(signals)
     # Deleting the server waits for ever if it is at work, and there is nothing to save.
     os._exit(0)

@@ -73,6 +73,7 @@ class SampleBuilder:
             prompt_hash=asked.prompt_hash,
             target_hash=target_hash,
             cluster=self._cluster(doc, doc_id, scores),
+            unparsed=tuple(name for name, made in filtered.items() if any(made.missed)),
         )
 
     def _target(self, doc: Doc, doc_id: int) -> tuple[str, str]:
@@ -107,4 +108,5 @@ def _outcome(responses: Sequence[Response], filtered: Mapping[str, Filtered]) ->
         return "failed"
     if any(response.finish_reason == "length" for response in responses):
         return "truncated"
-    return "unparsed" if any(any(made.missed) for made in filtered.values()) else "scored"
+    missed = [any(made.missed) for made in filtered.values()]
+    return "unparsed" if missed and all(missed) else "scored"
