@@ -17,11 +17,12 @@ from pytest_lmmeval.errors import LmmError, ModelUnavailable
 from pytest_lmmeval.judging import GateError, GateFailed, NotJudged, PartFailed, failed_docs
 from pytest_lmmeval.ledger import PartResult
 from pytest_lmmeval.lookahead import upcoming
+from pytest_lmmeval.model_pool import NO_MODEL, ModelPool
 from pytest_lmmeval.models.base import LM
 from pytest_lmmeval.plans import GatePlan, Part, TaskPlan
 from pytest_lmmeval.records import Verdict
 from pytest_lmmeval.reports.properties import verdict_properties
-from pytest_lmmeval.run import NO_MODEL, BenchmarkRun, ModelPool
+from pytest_lmmeval.run import BenchmarkRun
 from pytest_lmmeval.state import run_of
 from pytest_lmmeval.warnings import UndecidedWarning
 

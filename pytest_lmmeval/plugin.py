@@ -17,9 +17,9 @@ from pytest_lmmeval.state import note_run_id, read_options, run_of
 
 if TYPE_CHECKING:
     from pytest_lmmeval.evaluator import TaskEvaluation
+    from pytest_lmmeval.model_pool import ModelPool
     from pytest_lmmeval.models.base import LM
     from pytest_lmmeval.options import RunConfig
-    from pytest_lmmeval.run import ModelPool
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

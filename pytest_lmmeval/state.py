@@ -36,7 +36,8 @@ def run_of(config: pytest.Config) -> BenchmarkRun:
     if not is_active(config):
         # Deferred: these import what a benchmark needs, which no other session should pay for.
         from pytest_lmmeval.hooks import BenchmarkHooks
-        from pytest_lmmeval.run import BenchmarkRun, Worker
+        from pytest_lmmeval.model_pool import Worker
+        from pytest_lmmeval.run import BenchmarkRun
         from pytest_lmmeval.selection import take_selection
 
         settings = read_options(config)

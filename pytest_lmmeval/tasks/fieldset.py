@@ -87,13 +87,27 @@ class FieldSet:
             raise self.missing("doc_to_target")
         return self.target.read(doc, doc_id)
 
+    def read_target_text(self, doc: Doc, doc_id: int | None) -> str:
+        """Return ``doc_to_target``, whose likelihood is asked for.
+
+        Raises:
+            TaskError: The task has none, or it is no text.
+        """
+        target = self.read_target(doc, doc_id)
+        if not isinstance(target, str):
+            assert self.target is not None, "an empty target is text"
+            kind = type(target).__name__
+            raise self.target.error(f"gave {target!r} ({kind}), expected text", doc_id)
+        return target
+
     def read_choices(self, doc: Doc, doc_id: int | None) -> list[str]:
         """Return ``doc_to_choice``.
 
         Raises:
-            TaskError: It is no list.
+            TaskError: It is no list, or the task has none.
         """
-        assert self.choice is not None, "callers ask for choices only where a task states some"
+        if self.choice is None:
+            raise self.missing("doc_to_choice")
         choices = self.choice.read(doc, doc_id)
         if not isinstance(choices, list | tuple):
             raise self.choice.error(f"gave {choices!r}, expected a list", doc_id)

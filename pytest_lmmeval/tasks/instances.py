@@ -1,106 +1,117 @@
-"""The requests of a doc, and what a sample keeps of them."""
+"""The requests of a doc."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
-from pytest_lmmeval.errors import RequestError
-from pytest_lmmeval.records import ImagePart, Instance, Message, Part, RequestType, TextPart
+from pytest_lmmeval.records import Instance, Message, RequestType
 from pytest_lmmeval.tasks.config import TaskConfig
-from pytest_lmmeval.tasks.values import digest, media_digest, plain
+from pytest_lmmeval.tasks.fields import Doc
+from pytest_lmmeval.tasks.fieldset import FieldSet
 
-# The types whose requests can be built and scored. Each has one request per doc.
-SUPPORTED = ("generate_until",)
+# The types whose requests can be built and scored.
+SUPPORTED = ("generate_until", "multiple_choice", "loglikelihood", "loglikelihood_rolling")
 
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What a sample keeps of a doc's requests: no media, only their digests.
-
-    Attributes:
-        arguments: Per instance, its context and generation arguments.
-        prompt_hash: SHA-256 of ``arguments``.
-        doc_hash: SHA-256 of the doc, of its media, and of media files that it only names.
-    """
-
-    arguments: tuple[Any, ...]
-    prompt_hash: str
-    doc_hash: str
+Context: TypeAlias = "str | tuple[Message, ...]"
 
 
 def generation_kwargs(
     config: TaskConfig, model: Mapping[str, Any] | None, run: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return a task's generation arguments: its own, then the model's, then the run's."""
+    if config.output_type != "generate_until":
+        return {}
     return copy.deepcopy({**config.generation_kwargs, **(model or {}), **run})
 
 
-def build_instances(
-    config: TaskConfig,
-    doc_id: int,
-    context: str | tuple[Message, ...],
-    gen_kwargs: Mapping[str, Any],
-) -> list[Instance]:
-    """Return a doc's requests, one per repeat."""
-    return [
-        Instance(
-            task=config.task,
-            doc_id=doc_id,
-            idx=0,
-            request_type=cast("RequestType", config.output_type),
-            context=context,
-            gen_kwargs=gen_kwargs,
-            repeat=repeat,
-            dialect=config.dialect,
-        )
-        for repeat in range(config.repeats)
-    ]
+@dataclass(frozen=True)
+class InstanceBuilder:
+    """Builds the requests of a task's docs.
 
-
-def remember(instances: list[Instance], raw: Mapping[str, Any]) -> Asked:
-    """Return what is kept of a doc's requests.
-
-    Args:
-        instances: The requests.
-        raw: The doc with its media as they are stored.
-
-    Raises:
-        RequestError: An image file cannot be read.
+    Attributes:
+        config: The task.
+        fields: Its fields.
+        gen_kwargs: The generation arguments of its requests.
+        chat: Whether prompts are chats.
     """
-    files: dict[str, str] = {}
-    try:
-        # All repeats ask the same.
-        context = _plain_context(instances[0].context, files)
-        arguments = [{"context": context, "gen_kwargs": plain(i.gen_kwargs)} for i in instances]
-        # A path differs from machine to machine; what the file shows does not.
-        shown = [raw, sorted(files.values())] if files else raw
-        return Asked(tuple(arguments), digest(arguments), digest(shown, files))
-    except OSError as error:
-        name = error.filename or "an image"
-        raise RequestError("media", f"{name} cannot be read: {error.strerror or error}") from error
 
+    config: TaskConfig
+    fields: FieldSet
+    gen_kwargs: Mapping[str, Any]
+    chat: bool
 
-def _plain_context(context: str | tuple[Message, ...], files: dict[str, str]) -> Any:
-    if isinstance(context, str):
-        return context
-    return [
-        {"role": message.role, "content": [_plain_part(part, files) for part in message.content]}
-        for message in context
-    ]
+    def build(self, doc: Doc, doc_id: int, contexts: Sequence[Context]) -> list[Instance]:
+        """Return a doc's requests: of each instance, its repeats.
 
+        Args:
+            doc: The doc.
+            doc_id: Its id.
+            contexts: Its prompt; one per choice where the choices are put into the prompt.
 
-def _plain_part(part: Part, files: dict[str, str]) -> dict[str, str]:
-    if isinstance(part, TextPart):
-        return {"type": "text", "text": part.text}
-    return {"type": "image", "sha256": _image_digest(part, files)}
+        Raises:
+            TaskError: A target or the choices are not what the output type needs.
+        """
+        return [
+            Instance(
+                task=self.config.task,
+                doc_id=doc_id,
+                idx=idx,
+                request_type=self._request_type,
+                context=context,
+                continuation=continuation,
+                gen_kwargs=self.gen_kwargs,
+                repeat=repeat,
+                dialect=self.config.dialect,
+            )
+            for idx, (context, continuation) in enumerate(self._pairs(doc, doc_id, contexts))
+            for repeat in range(self.config.repeats)
+        ]
 
+    @property
+    def _request_type(self) -> RequestType:
+        if self.config.output_type == "multiple_choice":
+            return "loglikelihood"
+        return cast("RequestType", self.config.output_type)
 
-def _image_digest(part: ImagePart, files: dict[str, str]) -> str:
-    if not isinstance(part.image, str):
-        return media_digest(part.image)
-    if part.image not in files:
-        files[part.image] = media_digest(part.image)
-    return files[part.image]
+    def _pairs(
+        self, doc: Doc, doc_id: int, contexts: Sequence[Context]
+    ) -> Iterator[tuple[Context, str]]:
+        """Yield the context and continuation of each instance."""
+        if self.config.output_type == "multiple_choice":
+            yield from self._choices(doc, doc_id, contexts)
+        elif self.config.output_type == "loglikelihood":
+            # The target brings its own white space; no delimiter is added.
+            yield contexts[0], self.fields.read_target_text(doc, doc_id)
+        elif self.config.output_type == "loglikelihood_rolling":
+            yield self.fields.read_target_text(doc, doc_id), ""
+        else:
+            yield contexts[0], ""
+
+    def _choices(
+        self, doc: Doc, doc_id: int, contexts: Sequence[Context]
+    ) -> Iterator[tuple[Context, str]]:
+        choices = self.fields.read_choices(doc, doc_id)
+        delimiter = self._delimiter()
+        if self.fields.choices_in_prompt:
+            target = self.fields.read_target(doc, doc_id)
+            yield from ((context, f"{delimiter}{target}") for context in contexts)
+        else:
+            yield from ((contexts[0], f"{delimiter}{choice}") for choice in choices)
+        if any(metric.name == "acc_mutual_info" for metric in self.config.metrics):
+            # How likely each choice is without the question.
+            bare = "" if self.config.dialect == "lmms_eval" else delimiter
+            yield from (("", f"{bare}{choice}") for choice in choices)
+
+    def _delimiter(self) -> str:
+        """Return what stands between prompt and choice.
+
+        In a chat of lm-eval a new turn does, unless the answer goes on from a ``gen_prefix``.
+        """
+        config = self.config
+        if config.dialect == "lmms_eval" or not self.chat:
+            return config.target_delimiter
+        prefix = config.gen_prefix
+        return config.target_delimiter if prefix and not prefix[-1].isspace() else ""

@@ -1,0 +1,114 @@
+"""The models of a process, made when the first part needs them, and the servers behind them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_lmmeval.models.base import LM
+from pytest_lmmeval.options import RunConfig
+from pytest_lmmeval.plans import ModelPlan, run_model
+
+NO_MODEL = "no model under test: give --lmm-model and --lmm-model-args"
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """An xdist worker's place in the run.
+
+    Attributes:
+        id: "gw0", "gw1", ….
+        count: How many workers there are.
+    """
+
+    id: str
+    count: int
+
+    @classmethod
+    def of(cls, workerinput: Mapping[str, Any] | None) -> Worker | None:
+        """Read what xdist tells its workers; None in any other process."""
+        if workerinput is None:
+            return None
+        return cls(workerinput["workerid"], workerinput["workercount"])
+
+
+@dataclass
+class ModelPool:
+    """The models of this process, one per plan, made on first use.
+
+    Attributes:
+        config: The run's settings, for the model that the command line names.
+        worker: This process's place under xdist.
+        run_id: The same in all processes of the run, and not to be guessed.
+    """
+
+    config: RunConfig
+    worker: Worker | None
+    run_id: str
+    _models: dict[str, LM] = field(default_factory=dict)
+
+    def default(self) -> LM:
+        """Return the model that the command line or ini names; skip the test if none is named."""
+        plan = run_model(self.config)
+        if plan is None:
+            pytest.skip(NO_MODEL)
+        return self.get(plan)
+
+    def get(self, plan: ModelPlan) -> LM:
+        """Return the model of a plan, launching its server if it names one.
+
+        Raises:
+            UsageError: No such model or argument.
+            ModelUnavailable: The server could not be launched.
+        """
+        if plan.key not in self._models:
+            self._models[plan.key] = self._make(plan)
+        return self._models[plan.key]
+
+    def _make(self, plan: ModelPlan) -> LM:
+        # Deferred: collecting needs no models.
+        from pytest_lmmeval.models.registry import create_model
+
+        args = dict(plan.args)
+        if plan.server is not None and not {"base_url", "host"} & set(args):
+            args |= self._launch(plan.server)
+        device = plan.device
+        if device is not None and "{worker}" in device:
+            device = device.format(worker=self.worker.id.removeprefix("gw") if self.worker else 0)
+        return create_model(
+            plan.name,
+            args,
+            batch_size=plan.batch_size,
+            max_batch_size=plan.max_batch_size,
+            device=device,
+        )
+
+    def _launch(self, server: Mapping[str, Any]) -> dict[str, str]:
+        """Return where the server is, launching it unless another process of the run has."""
+        from pytest_lmmeval.models.server import ensure_server
+        from pytest_lmmeval.models.server_spec import ServerSpec
+
+        self._server_folder.mkdir(mode=0o700, exist_ok=True)
+        owner = os.getpid() if self.worker is None else os.getppid()
+        info = ensure_server(ServerSpec.from_mapping(server), self._server_folder, owner)
+        return {"base_url": info.base_url} | ({"model": info.model} if info.model else {})
+
+    def stop_servers(self) -> None:
+        """Stop what this run launched. For the process that owns the run."""
+        if self.worker is None and self._server_folder.is_dir():
+            from pytest_lmmeval.models.server import stop_servers
+
+            stop_servers(self._server_folder)
+            shutil.rmtree(self._server_folder, ignore_errors=True)
+
+    @property
+    def _server_folder(self) -> Path:
+        """Where the processes of this run, and no other, find the servers that one launched."""
+        return Path(tempfile.gettempdir()) / f"pytest-lmmeval-{self.run_id}"

@@ -1,0 +1,93 @@
+"""What is kept of a doc's requests once they are answered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_lmmeval.errors import RequestError
+from pytest_lmmeval.records import ImagePart, Instance, Message, Part, TextPart
+from pytest_lmmeval.tasks.values import digest, media_digest, plain
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a sample keeps of a doc's requests: no media, only their digests.
+
+    Attributes:
+        arguments: Per instance what was asked: its context, and its generation arguments or its
+            continuation. An instance with the context of the one before it leaves it out, if it has
+            a continuation: the choices of one question share a long prompt.
+        prompt_hash: SHA-256 of ``arguments``.
+        doc_hash: SHA-256 of the doc, of its media, and of media files that it only names.
+    """
+
+    arguments: tuple[Any, ...]
+    prompt_hash: str
+    doc_hash: str
+
+
+def remember(instances: list[Instance], raw: Mapping[str, Any]) -> Asked:
+    """Return what is kept of a doc's requests.
+
+    Args:
+        instances: The requests.
+        raw: The doc with its media as they are stored.
+
+    Raises:
+        RequestError: An image file cannot be read.
+    """
+    files: dict[str, str] = {}
+    try:
+        arguments = _arguments(instances, files)
+        # A path differs from machine to machine; what the file shows does not.
+        shown = [raw, sorted(files.values())] if files else raw
+        return Asked(tuple(arguments), digest(arguments), digest(shown, files))
+    except OSError as error:
+        name = error.filename or "an image"
+        raise RequestError("media", f"{name} cannot be read: {error.strerror or error}") from error
+
+
+def _arguments(instances: list[Instance], files: dict[str, str]) -> list[dict[str, Any]]:
+    arguments: list[dict[str, Any]] = []
+    last: Any = None
+    for instance in instances:
+        # Repeats and choices share their context, and hashing its images is the work here.
+        new = instance.context is not last
+        if new:
+            last = instance.context
+            context = _plain_context(last, files)
+        given = _given(instance)
+        arguments.append({"context": context, **given} if new or "gen_kwargs" in given else given)
+    return arguments
+
+
+def _given(instance: Instance) -> dict[str, Any]:
+    if instance.request_type == "loglikelihood_rolling":
+        return {}
+    if instance.request_type == "loglikelihood":
+        return {"continuation": instance.continuation}
+    return {"gen_kwargs": plain(instance.gen_kwargs)}
+
+
+def _plain_context(context: str | tuple[Message, ...], files: dict[str, str]) -> Any:
+    if isinstance(context, str):
+        return context
+    return [
+        {"role": message.role, "content": [_plain_part(part, files) for part in message.content]}
+        for message in context
+    ]
+
+
+def _plain_part(part: Part, files: dict[str, str]) -> dict[str, str]:
+    if isinstance(part, TextPart):
+        return {"type": "text", "text": part.text}
+    return {"type": "image", "sha256": _image_digest(part, files)}
+
+
+def _image_digest(part: ImagePart, files: dict[str, str]) -> str:
+    if not isinstance(part.image, str):
+        return media_digest(part.image)
+    if part.image not in files:
+        files[part.image] = media_digest(part.image)
+    return files[part.image]
