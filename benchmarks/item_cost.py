@@ -3,8 +3,8 @@
 Runs a task of many short docs on a model that answers at once, in a process of its own each time:
 through ``evaluate()`` and through ``pytest``, interleaved. Prints CPU seconds (user and system) and
 the difference per doc. The two processes start differently, so each is also run with one doc, and
-that start-up is taken off. Of several rounds the smallest counts: whatever else the machine does can
-only add to CPU time.
+that start-up is taken off. Of several rounds the smallest counts: whatever else the machine does
+can only add to CPU time.
 
     python benchmarks/item_cost.py --docs 15000 --rounds 5
 """

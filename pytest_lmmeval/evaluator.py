@@ -9,18 +9,28 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from pytest_lmmeval.errors import UsageError, nearest
 from pytest_lmmeval.ledger import TaskLedger
 from pytest_lmmeval.models.base import LM, AsyncLM
-from pytest_lmmeval.options import RunConfig, replace
+from pytest_lmmeval.options import RunConfig, with_settings
 from pytest_lmmeval.pipeline import Pipeline
 from pytest_lmmeval.records import MetricResult, OutcomeCounts, Sample
 from pytest_lmmeval.shards import Shard
 from pytest_lmmeval.tasks.config import TaskConfig
 from pytest_lmmeval.tasks.manager import TaskManager
 from pytest_lmmeval.tasks.task import Task, TaskSettings
+
+Tasks: TypeAlias = str | Path | TaskConfig | Sequence[str | Path | TaskConfig]
+
+
+class UnknownMetric(UsageError, KeyError):
+    """A task was not measured by this metric. A ``KeyError`` too, as mappings need it."""
+
+    def __str__(self) -> str:
+        # KeyError's own is the repr of the text.
+        return str(self.args[0])
 
 
 @dataclass(frozen=True)
@@ -50,13 +60,13 @@ class TaskEvaluation(Mapping[str, float]):
         """Return one metric result.
 
         Raises:
-            UsageError: There is none of this name, or several.
+            UnknownMetric: There is none of this name, or several.
         """
         found = [key for key in self.metrics if name in (key, key.partition(",")[0])]
         if len(found) != 1:
             known = ", ".join(self.metrics)
             problem = f"is ambiguous: {', '.join(found)}" if found else f"was not measured: {known}"
-            raise UsageError(
+            raise UnknownMetric(
                 f"{self.name}: metric {name!r} {problem}.{nearest(name, self.metrics)}"
             )
         return self.metrics[found[0]]
@@ -128,7 +138,7 @@ def open_pipeline(model: LM, workers: int = 1) -> Pipeline:
 
 def evaluate(
     model: LM | Pipeline,
-    tasks: Sequence[str | Path | TaskConfig],
+    tasks: Tasks,
     config: RunConfig | None = None,
     *,
     on_progress: Callable[[Pipeline], None] | None = None,
@@ -138,7 +148,8 @@ def evaluate(
 
     Args:
         model: A model, or a started pipeline of one, which stays open.
-        tasks: Names, groups, tags, globs or paths of task YAMLs, or configurations.
+        tasks: One or several: names, groups, tags, globs or paths of task YAMLs, or
+            configurations.
         config: Settings of the run.
         on_progress: Called about twice a second with the pipeline.
         **settings: Fields of ``RunConfig`` that differ from ``config``.
@@ -152,8 +163,8 @@ def evaluate(
         DataError: A data set is not there.
         ModelUnavailable: Nothing can be measured with the model.
     """
-    config = replace(config or RunConfig(), **settings)
-    chosen = _configs(tasks, config)
+    config = with_settings(config or RunConfig(), **settings)
+    chosen = choose_tasks(tasks, config)
     pipeline = model if isinstance(model, Pipeline) else open_pipeline(model)
     try:
         opened = [open_task(task, config, pipeline.model) for task in chosen]
@@ -178,10 +189,15 @@ def sum_up(task: Task, samples: Sequence[Sample], model: LM) -> TaskEvaluation:
     return TaskEvaluation(task.name, task.config, metrics, ledger.counts, tuple(samples), about)
 
 
-def _configs(tasks: Sequence[str | Path | TaskConfig], config: RunConfig) -> list[TaskConfig]:
+def choose_tasks(tasks: Tasks, config: RunConfig) -> list[TaskConfig]:
+    """Return the tasks that names and the like stand for.
+
+    Raises:
+        UsageError: A name stands for nothing, or two for one task.
+    """
     manager = TaskManager(include_path=config.include_path)
     chosen: list[TaskConfig] = []
-    for task in tasks:
+    for task in [tasks] if isinstance(tasks, str | Path | TaskConfig) else tasks:
         if isinstance(task, TaskConfig):
             chosen.append(task)
         else:
@@ -196,7 +212,7 @@ def _configs(tasks: Sequence[str | Path | TaskConfig], config: RunConfig) -> lis
 def simple_evaluate(
     model: str | LM,
     model_args: str | Mapping[str, Any] | None = None,
-    tasks: Sequence[str | Path | TaskConfig] = (),
+    tasks: Tasks = (),
     *,
     batch_size: int | str | None = None,
     max_batch_size: int | None = None,
@@ -234,7 +250,9 @@ def simple_evaluate(
         )
     else:
         name, chosen = type(model).__name__, model
-    config = replace(RunConfig(model=name), batch_size=batch_size, device=device, **settings)
+    given: dict[str, Any] = {"model": name, "model_args": model_args or "", "device": device}
+    given |= {"batch_size": batch_size, "max_batch_size": max_batch_size}
+    config = with_settings(RunConfig(), **given, **settings)
     evaluations = evaluate(chosen, tasks, config)
     results = results_dict(
         [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Generator
 from typing import Any
 
@@ -15,6 +16,7 @@ from pytest_lmmeval.reports.github import workflow_commands, write_step_summary
 from pytest_lmmeval.reports.progress import ProgressLine
 from pytest_lmmeval.reports.terminal import header_lines, write_summary
 from pytest_lmmeval.run import BenchmarkRun
+from pytest_lmmeval.warnings import LmmWarning
 
 # This plugin annotates failed tests by itself, at the same lines.
 ANNOTATOR = "pytest_github_actions_annotate_failures"
@@ -108,7 +110,12 @@ class BenchmarkHooks:
         self._run.finish()
         if self._run.worker is None:
             rows = list(self._run.rows.values())
-            write_step_summary("lmmeval", rows, [row.verdict.reason for row in rows], os.environ)
+            details = [f"{row.label}: {row.verdict.reason}" for row in rows]
+            try:
+                write_step_summary("lmmeval", rows, details, os.environ)
+            except OSError as error:
+                # A summary that cannot be written must not cost the verdicts.
+                warnings.warn(LmmWarning(f"no step summary: {error}"), stacklevel=1)
 
     def pytest_unconfigure(self) -> None:
         """Release everything, also of a session that ended before it began (``--collect-only``)."""

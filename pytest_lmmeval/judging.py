@@ -12,6 +12,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
+from pathlib import Path
 
 from pytest_lmmeval.errors import BaselineError, LmmError
 from pytest_lmmeval.gates.baseline import (
@@ -105,6 +106,7 @@ class Judge:
 
     ledger: Ledger
     updated: dict[tuple[str, str], str] = field(default_factory=dict)
+    _replaced: dict[Path, Baseline | None] = field(default_factory=dict)
 
     def judge(
         self, plan: TaskPlan, gate: GatePlan, task: Task, unavailable: str | None = None
@@ -128,7 +130,7 @@ class Judge:
         try:
             scores = metric_scores(measured, gate, task)
             now = current_baseline(plan, measured)
-            if _is_updated(plan, gate):
+            if is_updated(plan, gate):
                 return self._update(plan, gate, scores, now)
             return self._compare(plan, gate, task, scores, now)
         except LmmError as error:
@@ -137,15 +139,10 @@ class Judge:
     def _compare(
         self, plan: TaskPlan, gate: GatePlan, task: Task, scores: MetricScores, now: Baseline
     ) -> Verdict:
-        baseline = read_baseline(plan.baseline)
+        baseline = read_baseline(plan.baseline) if gate.rule.baseline else None
         accepted = baseline.metrics.get(gate.key) if baseline is not None else None
-        bounded = gate.rule.floor is not None or gate.rule.ceiling is not None
-        if accepted is None and not (bounded or gate.explicit or plan.config.strict):
-            reason = (
-                f"no baseline in {plan.baseline}: {gate.key} is {scores.value}, n={scores.n}; "
-                "--lmm-update-baseline accepts it"
-            )
-            raise NotJudged(reason, _measured(plan, gate, scores, reason, "UNDECIDED"))
+        if accepted is None and gate.rule.baseline and scores.value is not None:
+            return self._without_baseline(plan, gate, scores)
         stale: list[FieldChange] = []
         if baseline is not None and accepted is not None:
             docs = self.ledger.tasks[plan.key].docs
@@ -159,16 +156,30 @@ class Judge:
         verdict = judge(gate.rule, scores, accepted, stale, aggregate=aggregate)
         return replace(verdict, stderr=scores.stderr)
 
+    def _without_baseline(self, plan: TaskPlan, gate: GatePlan, scores: MetricScores) -> Verdict:
+        """Return an ERROR if somebody asked for the gate: a lost file must not turn CI green."""
+        reason = (
+            f"no baseline in {plan.baseline}: {gate.key} is {scores.value:.4g}, n={scores.n}; "
+            "--lmm-update-baseline accepts it"
+        )
+        if gate.explicit or plan.config.strict:
+            bounded = gate.rule.floor is not None or gate.rule.ceiling is not None
+            alone = "; 'baseline: false' gates by floor and ceiling alone" if bounded else ""
+            return _measured(plan, gate, scores, reason + alone, "ERROR")
+        raise NotJudged(reason, _measured(plan, gate, scores, reason, "UNDECIDED"))
+
     def _update(
         self, plan: TaskPlan, gate: GatePlan, scores: MetricScores, now: Baseline
     ) -> Verdict:
         """Write this gate's metric; others stay if they were measured the same way."""
-        previous = read_baseline(plan.baseline)
+        there = _readable_baseline(plan.baseline)
         metrics = {}
-        if previous is not None and not stale_fields(previous, now):
-            metrics = dict(previous.metrics)
+        if there is not None and not stale_fields(there, now):
+            metrics = dict(there.metrics)
         accepted = BaselineMetric.from_scores(scores)
         metrics[gate.key] = accepted
+        # Gates of one task write one after the other, in any order; "previous" is before them all.
+        previous = self._replaced.setdefault(plan.baseline, there)
         old = {k: m.value for k, m in previous.metrics.items()} if previous is not None else {}
         origin = replace(now.by, previous=old, reason=plan.config.update_reason)
         write_baseline(plan.baseline, replace(now, metrics=metrics, by=origin))
@@ -276,7 +287,16 @@ def _without_digests(now: Baseline, then: Baseline) -> Baseline:
     return replace(now, docs=replace(now.docs, **{d: getattr(then.docs, d) for d in digests}))
 
 
-def _is_updated(plan: TaskPlan, gate: GatePlan) -> bool:
+def _readable_baseline(path: Path) -> Baseline | None:
+    """Return the baseline there; a damaged one (a merge conflict, say) is as good as none."""
+    try:
+        return read_baseline(path)
+    except BaselineError:
+        return None
+
+
+def is_updated(plan: TaskPlan, gate: GatePlan) -> bool:
+    """Whether the user asked for this gate's baseline to be written."""
     glob = plan.config.update_baseline
     if glob is None:
         return False

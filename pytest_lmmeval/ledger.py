@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
 from pytest_lmmeval.records import MetricResult, Outcome, OutcomeCounts, Sample
+from pytest_lmmeval.surrogates import without_surrogates
 
 PartSink: TypeAlias = "Callable[[PartResult], None]"
 
@@ -106,7 +107,9 @@ class PartResult:
     def to_builtins(self) -> dict[str, Any]:
         """Return it as builtin types, for the journey from a worker to the controller."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        return values | {"samples": [sample.to_builtins() for sample in self.samples]}
+        values["samples"] = [sample.to_builtins() for sample in self.samples]
+        # execnet sends texts as UTF-8.
+        return dict(without_surrogates(values))
 
     @classmethod
     def from_builtins(cls, values: Mapping[str, Any]) -> PartResult:

@@ -52,7 +52,7 @@ class ModelPool:
     config: RunConfig
     worker: Worker | None
     run_id: str
-    _models: dict[str, LM] = field(default_factory=dict)
+    _models: dict[str, LM] = field(default_factory=dict, repr=False)
 
     def default(self) -> LM:
         """Return the model that the command line or ini names; skip the test if none is named."""

@@ -323,7 +323,7 @@ def worth_recording(config: RunConfig) -> dict[str, str]:
     }
 
 
-def replace(config: RunConfig, **settings: Any) -> RunConfig:
+def with_settings(config: RunConfig, **settings: Any) -> RunConfig:
     """Return a copy with settings changed, given as values or as the texts of options.
 
     Raises:

@@ -7,6 +7,7 @@ controller of an xdist run read nothing else.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,9 +49,10 @@ class ModelPlan:
 
     @property
     def key(self) -> str:
-        """Tells this plan from others, so that equal ones share one model."""
+        """Tells this plan from others, so that equal ones share one model; shows no argument."""
         options = (self.batch_size, self.max_batch_size, self.device)
-        return repr((self.name, sorted(self.args.items()), self.server, options))
+        whole = repr((self.name, sorted(self.args.items()), self.server, options))
+        return hashlib.sha256(whole.encode(errors="backslashreplace")).hexdigest()
 
 
 @dataclass(frozen=True)

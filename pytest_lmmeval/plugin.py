@@ -131,7 +131,8 @@ def lmm_model(lmm_models: ModelPool) -> LM:
 def lmm_evaluate(lmm_model: LM, pytestconfig: pytest.Config) -> Callable[..., TaskEvaluation]:
     """Evaluate a task on the model under test: ``lmm_evaluate("ai2d", limit=100)["exact_match"]``.
 
-    Keyword arguments are settings as the options have them (``limit``, ``num_fewshot``, …).
+    Keyword arguments are settings as the options have them (``limit``, ``num_fewshot``, …), and win
+    over them.
     """
     run = run_of(pytestconfig)
     return lambda task, **settings: run.evaluate(lmm_model, task, settings)
@@ -155,8 +156,9 @@ def lmm_result(
     """The evaluation that the test's ``lmm_task`` marker asks for."""
     marker = request.node.get_closest_marker("lmm_task")
     if marker is None or len(marker.args) != 1:
-        raise pytest.UsageError(
+        pytest.fail(
             f"{request.node.nodeid}: the fixture lmm_result needs a marker with one task, "
-            "as in @pytest.mark.lmm_task('ai2d', limit=100)"
+            "as in @pytest.mark.lmm_task('ai2d', limit=100)",
+            pytrace=False,
         )
     return lmm_evaluate(marker.args[0], **marker.kwargs)

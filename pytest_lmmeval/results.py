@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
+from pytest_lmmeval.errors import UsageError
+from pytest_lmmeval.models.arguments import is_secret, parse_arguments
+from pytest_lmmeval.models.credentials import HIDDEN, Scrubber
 from pytest_lmmeval.options import RunConfig
 from pytest_lmmeval.records import MetricResult, OutcomeCounts, Sample
 from pytest_lmmeval.tasks.config import TaskConfig
-
-_SECRET = re.compile(r"key|token|secret|auth|header|password|credential", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def results_dict(tasks: Iterable[TaskResults], run: RunConfig) -> dict[str, Any]
         "results": {task.name: _values(task) for task in tasks},
         "group_subtasks": {task.name: [] for task in tasks},
         "configs": {task.name: plain_config(task.config) for task in tasks},
-        "versions": {task.name: task.config.version or "Yaml" for task in tasks},
+        "versions": {task.name: _version(task.config) for task in tasks},
         "n-shot": {task.name: _num_fewshot(task, run) for task in tasks},
         "higher_is_better": {
             task.name: {m.metric: m.higher_is_better for m in task.metrics} for task in tasks
@@ -63,11 +63,16 @@ def results_dict(tasks: Iterable[TaskResults], run: RunConfig) -> dict[str, Any]
         "config": _run_config(run),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "lmmeval_version": version("pytest-lmmeval"),
-        "model_name": next((t.about["model"]["model"] for t in tasks if t.about), run.model),
+        "model_name": next((t.about["model"].get("model") for t in tasks if t.about), run.model),
         "outcomes": {task.name: dataclasses.asdict(task.counts) for task in tasks},
         "fingerprints": {task.name: dict(task.about.get("fingerprint", {})) for task in tasks},
         "model_identity": {task.name: dict(task.about.get("model", {})) for task in tasks},
     }
+
+
+def _version(config: TaskConfig) -> Any:
+    """Return the version as the YAML has it, a number or text; lm-eval says "Yaml" for none."""
+    return config.metadata["version"] if config.version else "Yaml"
 
 
 def _values(task: TaskResults) -> dict[str, Any]:
@@ -110,11 +115,22 @@ def _run_config(run: RunConfig) -> dict[str, Any]:
 
 def public_arguments(text: str) -> str:
     """Return a model's argument string with everything hidden that may be a credential."""
-    pieces = []
-    for piece in text.split(","):
-        name, equals, _ = piece.partition("=")
-        pieces.append(f"{name}=***" if equals and _SECRET.search(name) else piece)
-    return ",".join(pieces)
+    try:
+        arguments = parse_arguments(text)
+    except UsageError:
+        return HIDDEN
+    shown = _without_secrets(arguments)
+    return ",".join(f"{name}={value}" for name, value in shown.items())
+
+
+def _without_secrets(value: Any, name: str = "") -> Any:
+    if is_secret(name):
+        return HIDDEN
+    if isinstance(value, Mapping):
+        return {key: _without_secrets(inner, str(key)) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_without_secrets(inner) for inner in value]
+    return Scrubber()(value) if isinstance(value, str) else value
 
 
 def plain_config(config: TaskConfig) -> dict[str, Any]:
@@ -180,9 +196,14 @@ def _answer(response: Any) -> Any:
     return pair if response.is_greedy is None else [*pair, str(response.is_greedy)]
 
 
-def _arguments(arguments: Sequence[Any]) -> dict[str, Any]:
-    named = {}
+def _arguments(arguments: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Number what was asked, as lm-eval does: the context, then what goes with it.
+
+    A sample leaves out a context that is that of the instance before.
+    """
+    named, context = {}, None
     for i, given in enumerate(arguments):
-        pieces = given if isinstance(given, list | tuple) else [given]
+        context = given.get("context", context)
+        pieces = [context, *(value for name, value in given.items() if name != "context")]
         named[f"gen_args_{i}"] = {f"arg_{j}": piece for j, piece in enumerate(pieces)}
     return named

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,13 +12,20 @@ from typing import Any
 
 import pytest
 
-from pytest_lmmeval.errors import LmmError
-from pytest_lmmeval.evaluator import TaskEvaluation, describe, evaluate, open_pipeline, open_task
-from pytest_lmmeval.judging import Judge, NotJudged
+from pytest_lmmeval.errors import LmmError, UsageError
+from pytest_lmmeval.evaluator import (
+    TaskEvaluation,
+    choose_tasks,
+    describe,
+    evaluate,
+    open_pipeline,
+    open_task,
+)
+from pytest_lmmeval.judging import Judge, NotJudged, is_updated
 from pytest_lmmeval.ledger import Ledger, PartResult, TaskLedger
 from pytest_lmmeval.model_pool import ModelPool, Worker
 from pytest_lmmeval.models.base import LM
-from pytest_lmmeval.options import RunConfig
+from pytest_lmmeval.options import RunConfig, with_settings
 from pytest_lmmeval.pipeline import Pipeline
 from pytest_lmmeval.plans import GatePlan, Part, TaskPlan, check_model
 from pytest_lmmeval.records import Sample, Verdict
@@ -60,6 +68,7 @@ class BenchmarkRun:
         self._plans: dict[str, TaskPlan] = {}
         self._tasks: dict[str, Task] = {}
         self._pipelines: dict[int, Pipeline] = {}
+        self._opening = threading.Lock()
         self._of_plan: dict[str, Pipeline] = {}
         self._began = time.monotonic()
         self._finished = False
@@ -93,10 +102,12 @@ class BenchmarkRun:
 
     def pipeline(self, model: LM) -> Pipeline:
         """Return the model's pipeline, started on first use."""
-        if id(model) not in self._pipelines:
-            workers = self.worker.count if self.worker else 1
-            self._pipelines[id(model)] = open_pipeline(model, workers)
-        return self._pipelines[id(model)]
+        # Tests that await several evaluations at once come here from as many threads.
+        with self._opening:
+            if id(model) not in self._pipelines:
+                workers = self.worker.count if self.worker else 1
+                self._pipelines[id(model)] = open_pipeline(model, workers)
+            return self._pipelines[id(model)]
 
     def measure(self, part: Part, upcoming: Sequence[Part]) -> list[Sample]:
         """Send the part's requests, and those of the parts behind it; return its samples.
@@ -136,8 +147,12 @@ class BenchmarkRun:
         Raises:
             LmmError: As for ``evaluator.evaluate``.
         """
-        results = evaluate(self.pipeline(model), [task], self.config, **settings)
-        (evaluation,) = results.values()
+        config = with_settings(self.config, **settings)
+        chosen = choose_tasks(task, config)
+        if len(chosen) != 1:
+            names = ", ".join(config.task for config in chosen)
+            raise UsageError(f"expected one task; {str(task)!r} is {names}")
+        (evaluation,) = evaluate(self.pipeline(model), chosen, config).values()
         return evaluation
 
     # In the process that sees everything.
@@ -229,7 +244,18 @@ class BenchmarkRun:
             seconds=time.monotonic() - self._began,
             tokens=sum(doc.tokens for task in tasks for doc in task.docs),
             files=[self.files.written] if self.files.written else [],
+            notices=self._notices(),
         )
+
+    def _notices(self) -> list[str]:
+        """Tell a glob that matches nothing from one whose gates could not be written."""
+        glob = self.config.update_baseline
+        plans = self._plans.values()
+        gates = [(plan, gate) for plan in plans for gate in plan.gates]
+        if glob is None or not gates or any(is_updated(plan, gate) for plan, gate in gates):
+            return []
+        names = ", ".join(f"{plan.name}::{gate.key}" for plan, gate in gates)
+        return [f"--lmm-update-baseline: {glob!r} matches none of {names}"]
 
 
 def task_results(name: str, plan: TaskPlan, measured: TaskLedger, task: Task) -> TaskResults:

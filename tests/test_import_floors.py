@@ -13,12 +13,13 @@ import pytest_lmmeval
 ROOT = Path(pytest_lmmeval.__file__).parent
 # A module may import from its own floor and from those above it in this list.
 FLOORS = (
-    ("errors", "records", "warnings"),
+    ("errors", "records", "surrogates", "warnings"),
     ("tasks", "models", "gates"),
     ("options", "option_texts", "selection"),
     ("shards", "batching", "dispatcher", "pipeline", "ledger"),
     ("evaluator", "plans", "results"),
-    ("suite", "judging", "reports"),
+    ("suite_models", "judging", "reports"),
+    ("suite",),
     ("model_pool",),
     ("run", "lookahead"),
     ("items", "state"),

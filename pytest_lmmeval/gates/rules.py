@@ -33,6 +33,8 @@ class GateRule:
         ceiling: The value above which the gate fails.
         on_undecided: What the caller does with UNDECIDED; ``judge`` itself does not look at it.
         max_failed: The share of docs (0 to 1) that may stay without an answer.
+        baseline: Whether the run is compared with a baseline. Without one, such a gate is an ERROR;
+            False leaves floor and ceiling alone.
         alpha: The risk of a wrong FAIL, and of a wrong PASS, at the margins.
     """
 
@@ -43,6 +45,7 @@ class GateRule:
     on_undecided: OnUndecided = "warn"
     max_failed: float = 0.005
     alpha: float = 0.05
+    baseline: bool = True
 
     @property
     def level(self) -> float:
@@ -128,6 +131,8 @@ class GateRule:
             return _crossed(allowed, detect)
         if self.floor is not None and self.ceiling is not None and self.floor > self.ceiling:
             return f"floor {self.floor:g} is above ceiling {self.ceiling:g}; no value can pass"
+        if not self.baseline and self.floor is None and self.ceiling is None:
+            return "'baseline: false' leaves nothing to judge by; give a floor or a ceiling"
         return None
 
 
@@ -168,6 +173,12 @@ def _read_alpha(value: object) -> float:
     return alpha
 
 
+def _read_flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise UsageError(f"{value!r} is not known; expected true or false")
+    return value
+
+
 def _read_on_undecided(value: object) -> OnUndecided:
     if value == "warn":
         return "warn"
@@ -185,4 +196,5 @@ _READERS: Final[Mapping[str, Callable[[object], Any]]] = {
     "on_undecided": _read_on_undecided,
     "max_failed": _read_share,
     "alpha": _read_alpha,
+    "baseline": _read_flag,
 }

@@ -164,6 +164,7 @@ class OpenAIChat(TemplateAPI):
         if self.think_end_token and self.think_end_token in text:
             thought, _, text = text.rpartition(self.think_end_token)
             reasoning, text = reasoning or thought, text.lstrip()
+        text = text.removeprefix(_prefill(request))
         text, is_cut = cut_at_stops(text, stops_of(request))
         return Response(
             text=text,
@@ -178,6 +179,15 @@ def _text(content: Any) -> str:
     if content is None or isinstance(content, str):
         return content or ""
     return "".join(part["text"] for part in content if part.get("type") == "text")
+
+
+def _prefill(request: Instance) -> str:
+    """Return the answer's beginning that the request gives, which some servers repeat.
+
+    llama.cpp sends it back before what it generated; a stop within it would cut all of that.
+    """
+    last = request.context[-1] if isinstance(request.context, tuple) else None
+    return last.text if isinstance(last, Message) and last.role == "assistant" else ""
 
 
 def _usage(usage: Any) -> dict[str, int]:

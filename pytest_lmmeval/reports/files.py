@@ -43,14 +43,14 @@ class ResultFiles:
         if not self._config.log_samples:
             return
         # Deferred: a run without an output folder writes no JSON.
-        import orjson
+        from pytest_lmmeval.reports.json_text import json_line
 
         target = self._parts(part.key) / f"{part.index:04d}.jsonl"
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("wb") as out:
             for sample in part.samples:
                 for row in sample_rows(sample):
-                    out.write(orjson.dumps(row, default=str, option=orjson.OPT_APPEND_NEWLINE))
+                    out.write(json_line(row))
 
     def join_samples(self, key: str, name: str) -> None:
         """Join the parts of a task, which are slices of its docs in order."""
@@ -70,12 +70,11 @@ class ResultFiles:
             return
         if self.folder is None:
             self.folder = self._config.output_path / file_name(self._config.model or "model")
-        import orjson
+        from pytest_lmmeval.reports.json_text import json_document
 
         self.folder.mkdir(parents=True, exist_ok=True)
         self.written = self.folder / f"results_{self._stamp}.json"
-        options = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS
-        self.written.write_bytes(orjson.dumps(results, default=str, option=options))
+        self.written.write_bytes(json_document(results))
 
     def _parts(self, key: str) -> Path:
         assert self.folder is not None

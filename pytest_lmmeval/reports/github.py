@@ -19,21 +19,37 @@ LARGEST_SUMMARY = 512 * 1024
 def write_step_summary(
     title: str, rows: Sequence[GateRow], details: Sequence[str], environment: Mapping[str, str]
 ) -> None:
-    """Append the table to the step summary, if this runs in a step that has one."""
+    """Append the table to the step summary, if this runs in a step that has one.
+
+    Raises:
+        OSError: The file that the environment names cannot be written.
+    """
     target = environment.get("GITHUB_STEP_SUMMARY")
-    if not target or not rows:
-        return
-    text = f"### {title}\n\n{markdown(rows)}\n\n"
+    if target and rows:
+        with Path(target).open("a", encoding="utf-8", errors="backslashreplace") as summary:
+            summary.write(step_summary(title, rows, details))
+
+
+def step_summary(title: str, rows: Sequence[GateRow], details: Sequence[str]) -> str:
+    """Return the summary as Markdown of at most ``LARGEST_SUMMARY`` bytes."""
+    table = _fitting(markdown(rows).splitlines(), LARGEST_SUMMARY // 2)
+    lines = [f"### {title}", "", *table, ""]
     if details:
-        text += (
-            "<details><summary>Details</summary>\n\n```text\n"
-            + "\n".join(details)
-            + "\n```\n\n</details>\n\n"
-        )
-    if len(text.encode()) > LARGEST_SUMMARY:
-        text = text.encode()[:LARGEST_SUMMARY].decode(errors="ignore") + "\n\n… cut\n"
-    with Path(target).open("a", encoding="utf-8") as summary:
-        summary.write(text)
+        shown = _fitting(details, LARGEST_SUMMARY // 2 - 1024)
+        head = ["<details><summary>Details</summary>", "", "~~~~text"]
+        lines += [*head, *shown, "~~~~", "", "</details>", ""]
+    return "\n".join([*lines, ""])
+
+
+def _fitting(lines: Sequence[str], room: int) -> list[str]:
+    """Return as many lines as fit into so many bytes, and say how many do not."""
+    kept: list[str] = []
+    for line in lines:
+        room -= len(line.encode(errors="backslashreplace")) + 1
+        if room < 0:
+            return [*kept, "", f"… and {len(lines) - len(kept)} more lines"]
+        kept.append(line)
+    return kept
 
 
 def workflow_commands(rows: Sequence[GateRow], environment: Mapping[str, str]) -> list[str]:

@@ -19,7 +19,7 @@ COLOURS = {"PASS": "green", "FAIL": "red", "ERROR": "red", "UNDECIDED": "yellow"
 class TerminalWriter(Protocol):
     """The part of ``pytest.TerminalReporter`` that is used."""
 
-    def section(self, title: str, sep: str = "=") -> None:
+    def write_sep(self, sep: str, title: str) -> None:
         """Write a rule with a title."""
 
     def write_line(self, line: str, **markup: bool) -> None:
@@ -37,8 +37,7 @@ class Summary:
         seconds: Wall time since the run began.
         tokens: Tokens generated, as far as the model reported them.
         files: Files that were written.
-        unavailable: Why nothing could be measured, if so.
-        details: Paragraphs for GitHub's step summary.
+        notices: What the reader should know beside.
     """
 
     rows: Sequence[GateRow]
@@ -47,8 +46,7 @@ class Summary:
     seconds: float = 0.0
     tokens: int = 0
     files: Sequence[Path] = ()
-    unavailable: str | None = None
-    details: Sequence[str] = ()
+    notices: Sequence[str] = ()
 
 
 def header_lines(config: RunConfig, tasks: Sequence[str]) -> list[str]:
@@ -56,9 +54,15 @@ def header_lines(config: RunConfig, tasks: Sequence[str]) -> list[str]:
     settings = {k: v for k, v in worth_recording(config).items() if k not in HEADER_OWN}
     pieces = [f"model {config.model}" if config.model else "model as suites or fixtures have it"]
     if tasks:
-        pieces.append(f"tasks {', '.join(tasks)}")
+        pieces.append(f"tasks {', '.join(_as_typed(task, config.root) for task in tasks)}")
     pieces += [f"{flag.removeprefix('--lmm-')} {value}" for flag, value in settings.items()]
     return [f"lmmeval: {'; '.join(pieces)}"]
+
+
+def _as_typed(task: str, root: Path) -> str:
+    """Return the path of a task file as it reads from the project's folder."""
+    below = task.endswith((".yaml", ".yml")) and Path(task).is_relative_to(root)
+    return Path(task).relative_to(root).as_posix() if below else task
 
 
 HEADER_OWN = {"--lmm-model", "--lmm-tasks"} | {
@@ -70,7 +74,7 @@ def write_summary(writer: TerminalWriter, summary: Summary, *, quiet: bool = Fal
     """Print the table of gates, with one line each of totals, files and what is missing."""
     if not (summary.rows or summary.outcomes or summary.incomplete):
         return
-    writer.section("lmmeval")
+    writer.write_sep("=", "lmmeval")
     if summary.rows:
         heading, *lines = aligned([cells(row) for row in summary.rows])
         writer.write_line(heading, bold=True)
@@ -84,6 +88,8 @@ def write_summary(writer: TerminalWriter, summary: Summary, *, quiet: bool = Fal
             writer.write_line(f"{row.label}: {note}")
     for task, (missing, count) in summary.incomplete.items():
         writer.write_line(f"{task}: {missing} of {count} parts gave no result", yellow=True)
+    for notice in summary.notices:
+        writer.write_line(notice, yellow=True)
     writer.write_line(totals(summary))
     for path in summary.files:
         writer.write_line(f"written: {path}")

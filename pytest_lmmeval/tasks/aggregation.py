@@ -10,10 +10,13 @@ import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from pytest_lmmeval.tasks import classification, translation
 
 Floats = npt.NDArray[np.float64]
 
@@ -23,18 +26,25 @@ _CHUNK = 1000
 _CELLS = 10_000_000
 
 
+def _as_array(items: Sequence[Any]) -> Floats:
+    return np.asarray(items, dtype=float)
+
+
 @dataclass(frozen=True, slots=True)
 class Aggregation:
     """A named aggregation.
 
     Attributes:
         value: From the docs' scores to the value.
-        replicates: The same over the last axis of an array, for the bootstrap; None if the peers
-            give this aggregation no standard error or, like the mean, compute it directly.
+        replicates: The same for the bootstrap: from an array of (resamples, docs, …) to one value
+            per resample. None if the peers give this aggregation no standard error or, like the
+            mean, compute it directly.
+        prepare: From the docs' scores to the array of (docs, …) that is resampled.
     """
 
     value: Callable[[Sequence[Any]], float]
     replicates: Callable[[Floats], Floats] | None = None
+    prepare: Callable[[Sequence[Any]], Floats] = _as_array
 
 
 def mean(items: Sequence[Any]) -> float:
@@ -104,15 +114,28 @@ def _perplexities(samples: Floats) -> Floats:
     return np.asarray(np.exp(-samples.mean(axis=-1)))
 
 
+def _of_corpus(name: str) -> Aggregation:
+    return Aggregation(
+        partial(translation.corpus_score, name),
+        partial(translation.resampled_scores, name),
+        partial(translation.statistics, name),
+    )
+
+
 AGGREGATIONS = {
     "bits_per_byte": Aggregation(bits_per_byte),
     "brier_score": Aggregation(brier_score),
     "bypass": Aggregation(bypass),
+    "f1": Aggregation(classification.f1, classification.f1_scores, classification.binary_pairs),
+    "matthews_corrcoef": Aggregation(
+        classification.matthews, classification.correlations, classification.label_counts
+    ),
     "mean": Aggregation(mean),
     "median": Aggregation(median, _medians),
     "nanmean": Aggregation(nanmean, _nanmeans),
     "perplexity": Aggregation(perplexity, _perplexities),
     "weighted_perplexity": Aggregation(weighted_perplexity),
+    **{name: _of_corpus(name) for name in translation.CORPUS_METRICS},
 }
 
 
@@ -135,29 +158,29 @@ def stderr(name: str, items: Sequence[Any], iterations: int) -> float | None:
         items: The docs' scores.
         iterations: Bootstrap replicates; with 0 the peers compute no standard error whatever.
     """
-    replicates = AGGREGATIONS[name].replicates
+    aggregation = AGGREGATIONS[name]
     if iterations <= 0 or len(items) < 2:
         return None
     if name == "mean":
         return mean_stderr(items)
-    if replicates is None:
+    if aggregation.replicates is None:
         return None
-    return bootstrap_stderr(replicates, items, iterations)
+    values = aggregation.prepare(items)
+    return bootstrap_stderr(aggregation.replicates, values, iterations)
 
 
 def bootstrap_stderr(
-    replicates: Callable[[Floats], Floats], items: Sequence[float], iterations: int
+    replicates: Callable[[Floats], Floats], values: Floats, iterations: int
 ) -> float:
     """Standard deviation of the aggregation over resamples drawn with replacement.
 
     Args:
-        replicates: The aggregation over the last axis.
-        items: The docs' scores.
+        replicates: The aggregation, as in ``Aggregation``.
+        values: What it takes of each doc, of shape (docs, …).
         iterations: Number of resamples; whole chunks of 1,000 only, if it is more than that.
     """
-    values = np.asarray(items, dtype=float)
     chunk = min(_CHUNK, iterations)
-    rows = max(1, _CELLS // len(values))
+    rows = max(1, _CELLS // values.size)
     results = []
     for seed in range(iterations // chunk):
         stream = _uniform_stream(seed)

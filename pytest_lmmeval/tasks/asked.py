@@ -10,6 +10,7 @@ from pytest_lmmeval.errors import RequestError
 from pytest_lmmeval.records import ImagePart, Instance, Message, Part, TextPart
 from pytest_lmmeval.tasks.values import digest, media_digest, plain
 
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What a sample keeps of a doc's requests: no media, only their digests.
@@ -18,7 +19,8 @@ class Asked:
         arguments: Per instance what was asked: its context, and its generation arguments or its
             continuation. An instance with the context of the one before it leaves it out, if it has
             a continuation: the choices of one question share a long prompt.
-        prompt_hash: SHA-256 of ``arguments``.
+        prompt_hash: SHA-256 of ``arguments`` without the generation arguments, which a baseline
+            compares by themselves.
         doc_hash: SHA-256 of the doc, of its media, and of media files that it only names.
     """
 
@@ -42,7 +44,7 @@ def remember(instances: list[Instance], raw: Mapping[str, Any]) -> Asked:
         arguments = _arguments(instances, files)
         # A path differs from machine to machine; what the file shows does not.
         shown = [raw, sorted(files.values())] if files else raw
-        return Asked(tuple(arguments), digest(arguments), digest(shown, files))
+        return Asked(tuple(arguments), digest(_questions(arguments)), digest(shown, files))
     except OSError as error:
         name = error.filename or "an image"
         raise RequestError("media", f"{name} cannot be read: {error.strerror or error}") from error
@@ -60,6 +62,10 @@ def _arguments(instances: list[Instance], files: dict[str, str]) -> list[dict[st
         given = _given(instance)
         arguments.append({"context": context, **given} if new or "gen_kwargs" in given else given)
     return arguments
+
+
+def _questions(arguments: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{k: v for k, v in given.items() if k != "gen_kwargs"} for given in arguments]
 
 
 def _given(instance: Instance) -> dict[str, Any]:

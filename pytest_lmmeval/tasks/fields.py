@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -21,6 +22,7 @@ from pytest_lmmeval.tasks.data import TaskData, missing_column
 from pytest_lmmeval.tasks.functions import FunctionRef, Functions, describe
 from pytest_lmmeval.tasks.model_arguments import Arguments, Extra, no_extra
 from pytest_lmmeval.tasks.templates import Template, UnknownColumn, compile_template
+from pytest_lmmeval.warnings import LmmWarning
 
 Rule: TypeAlias = Literal["text", "target", "choice", "plain", "media"]
 Doc: TypeAlias = Mapping[str, Any]
@@ -65,14 +67,10 @@ class Field:
             return list(self.value.values())
         if not isinstance(self.value, str):
             return self.value
-        if self.value in self.data.docs.columns:
+        if self._is_column:
             if self.value not in doc:
                 raise missing_column(self.config.task, self.value, doc)
             return doc[self.value]
-        if self.value.isidentifier() and self.rule != "plain":
-            # To the peers this is a constant text, the same for every doc, which nobody means.
-            note = f", which {self.role} names"
-            raise missing_column(self.config.task, self.value, self.data.docs.columns, note)
         return self._interpreted(self.render(doc, doc_id), doc_id)
 
     def read_text(self, doc: Doc, doc_id: int | None = None) -> str:
@@ -121,6 +119,24 @@ class Field:
             return compile_template(self.value, self.config.dialect)
         except jinja2.TemplateSyntaxError as error:
             raise self.error(f"is not a template: {error.message} ({self._quoted()})") from error
+
+    @functools.cached_property
+    def _is_column(self) -> bool:
+        """Whether the value is a column's name. One that only looks like it is told once."""
+        columns = self.data.docs.columns
+        if self.value in columns:
+            return True
+        if self.value.isidentifier() and self.rule != "plain":
+            note = f", which {self.role} names"
+            missing = missing_column(self.config.task, self.value, columns, note)
+            if self.rule not in ("text", "target"):
+                raise missing
+            # To the peers it is a constant text, which hardly anybody means.
+            message = f"{missing} It is taken as a text, the same for every doc."
+            at = self.config.origins.get(self.role.partition(".")[0])
+            path, line = (at.path, at.line) if at else (self.config.source, 1)
+            warnings.warn_explicit(message, LmmWarning, str(path), line)
+        return False
 
     def error(self, message: str, doc_id: int | None = None) -> TaskError:
         """Return an error that points at the key."""

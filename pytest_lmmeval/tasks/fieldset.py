@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from pytest_lmmeval.errors import TaskError
@@ -40,6 +41,7 @@ class FieldSet:
             return Field(role, value, rule, config, data, functions, extra)
 
         self.config = config
+        self._data = data
         self.text = make("doc_to_text", config.doc_to_text, "text", text_extra)
         self.target = make("doc_to_target", config.doc_to_target, "target", target_extra)
         self.choice = make("doc_to_choice", config.doc_to_choice, "choice")
@@ -69,6 +71,17 @@ class FieldSet:
         self.shot_prefix = (
             make("fewshot_config.gen_prefix", shots.gen_prefix, "plain") or self.prefix
         )
+
+    @functools.cached_property
+    def choices_in_prompt(self) -> bool:
+        """Whether each choice makes a prompt of its own, and the likelihood is that of the target.
+
+        It is so in lm-eval where ``doc_to_text`` gives an index; the first doc decides for all.
+        """
+        of_choices = self.config.output_type == "multiple_choice" and self.choice is not None
+        if self.config.dialect == "lmms_eval" or not of_choices:
+            return False
+        return isinstance(self.read_text(self._data.docs.row(0), 0), int)
 
     def read_text(self, doc: Doc, doc_id: int | None) -> Any:
         """Return ``doc_to_text``: text, or an index into the choices; "" if the task has none."""

@@ -39,6 +39,8 @@ def task_fingerprint(
     they name; ``settings`` holds what the run changed about the questions.
     """
     scoring = {key: _identity(getattr(config, key)) for key in _SCORING_KEYS}
+    if config.output_type != "generate_until":
+        scoring["output_type"] = config.output_type
     chosen: dict[str, Any] = {"messages": settings.as_messages}
     if num_fewshot:
         chosen["fewshot_seed"] = settings.fewshot_seed

@@ -18,8 +18,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import importlib.util
-import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -30,8 +28,8 @@ from typing import Any, Literal
 from pytest_lmmeval.errors import TaskError, nearest
 from pytest_lmmeval.tasks import compat
 
-# Executing a module swaps entries of sys.modules, which all threads share.
-_EXECUTING = threading.RLock()
+# Two threads that ask for a function first shall get the same module.
+_RESOLVING = threading.RLock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,61 +95,64 @@ class Functions:
             TaskError: There is no such module or name, or importing it fails.
         """
         key = (ref.file, role if self.dialect == "lmms_eval" else "")
-        with _EXECUTING:
+        with _RESOLVING:
             if key not in self._modules:
                 self._modules[key] = self._import(ref)
             return _member(self._modules[key], ref)
 
     def fresh(self, ref: FunctionRef) -> Any:
         """Return what a tag names, from a module that was executed for this call alone."""
-        with _EXECUTING:
+        with _RESOLVING:
             return _member(self._import(ref), ref)
 
     def _import(self, ref: FunctionRef) -> ModuleType:
         if not ref.module:
             raise ref.error("expected 'module.name'")
+        imports = compat.imports_of(ref.file, self.filters)
         if not ref.file.is_file():
-            return self._import_installed(ref)
-        with compat.stand_ins(self.filters):
-            try:
-                return _execute(ref.file)
-            # A module can fail in any way, and some of lmms-eval's call sys.exit().
-            except (Exception, SystemExit) as error:
-                raise ref.error(f"{ref.file.name} cannot be imported: {describe(error)}") from error
+            return self._import_installed(ref, imports)
+        try:
+            return imports.execute(ref.file)
+        # A module can fail in any way, and some of lmms-eval's call sys.exit().
+        except (Exception, SystemExit) as error:
+            raise ref.error(f"{ref.file.name} cannot be imported: {_cause(error)}") from error
 
-    def _import_installed(self, ref: FunctionRef) -> ModuleType:
-        with compat.stand_ins(self.filters):
-            try:
-                return importlib.import_module(ref.module)
-            except ModuleNotFoundError as error:
-                if error.name is None or not f"{ref.module}.".startswith(f"{error.name}."):
-                    raise ref.error(f"{ref.module} cannot be imported: {error}") from error
-                files = [path.stem for path in ref.path.parent.glob("*.py")]
-                raise ref.error(
-                    f"there is no {ref.file.name} beside the task and no installed module "
-                    f"{ref.module!r}.{nearest(ref.module, files)}"
-                ) from error
-            # As above: whatever an import can raise.
-            except (Exception, SystemExit) as error:
-                raise ref.error(f"{ref.module} cannot be imported: {describe(error)}") from error
+    def _import_installed(self, ref: FunctionRef, imports: compat.TaskImports) -> ModuleType:
+        of_peer = ref.module.partition(".")[0] in compat.PEERS
+        try:
+            return imports.load(ref.module) if of_peer else importlib.import_module(ref.module)
+        except ModuleNotFoundError as error:
+            if error.name is None or not f"{ref.module}.".startswith(f"{error.name}."):
+                raise ref.error(f"{ref.module} cannot be imported: {_cause(error)}") from error
+            files = [path.stem for path in ref.path.parent.glob("*.py")]
+            raise ref.error(
+                f"there is no {ref.file.name} beside the task and no installed module "
+                f"{ref.module!r}.{nearest(ref.module, files)}"
+            ) from error
+        # As above: whatever an import can raise.
+        except (Exception, SystemExit) as error:
+            raise ref.error(f"{ref.module} cannot be imported: {_cause(error)}") from error
 
 
-def _execute(file: Path) -> ModuleType:
-    # The name holds the content, so that nothing that pickles by name can mix up two versions.
-    digest = hashlib.sha256(str(file).encode() + file.read_bytes()).hexdigest()[:16]
-    name = f"lmmeval_task_{file.stem}_{digest}"
-    spec = importlib.util.spec_from_file_location(name, file)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{file} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    # dataclasses looks its module up while the class is made; afterwards the entry would only make
-    # datasets.map cache by name instead of by code.
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        del sys.modules[name]
-    return module
+# Packages that are not called what they are imported as.
+_PACKAGES = {
+    "PIL": "Pillow",
+    "bs4": "beautifulsoup4",
+    "cv2": "opencv-python-headless",
+    "lm_eval": "--no-deps lm-eval",
+    "lmms_eval": "--no-deps lmms-eval",
+    "sklearn": "scikit-learn",
+    "yaml": "PyYAML",
+}
+
+
+def _cause(error: BaseException) -> str:
+    """Return why an import failed, and what to install if that is all that is missing."""
+    text = describe(error)
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        root = error.name.partition(".")[0]
+        text += f"; pip install {_PACKAGES.get(root, root)}"
+    return text
 
 
 def _member(module: ModuleType, ref: FunctionRef) -> Any:

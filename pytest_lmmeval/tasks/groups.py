@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pytest_lmmeval.errors import TaskError
+from pytest_lmmeval.errors import TaskError, nearest
+from pytest_lmmeval.tasks.functions import FunctionRef
 from pytest_lmmeval.tasks.loader import Block, Document, load_source
 
 # What describes the group itself; every other key is laid over all of its tasks.
 _OWN_KEYS = frozenset(
     {"group", "group_alias", "task", "tag", "aggregate_metric_list", "metadata", "include"}
 )
+_METRIC_KEYS = ("metric", "aggregation", "weight_by_size", "filter_list")
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,25 @@ class Member:
     group: Group | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class GroupMetric:
+    """An entry of ``aggregate_metric_list``.
+
+    Attributes:
+        metric: The metric that is averaged over the group's tasks.
+        filters: Under which filters; None for all that its tasks have.
+        weight_by_size: Whether tasks count by their numbers of docs, or all alike.
+        path: The group file.
+        line: 1-based line of the entry.
+    """
+
+    metric: str
+    filters: tuple[str, ...] | None
+    weight_by_size: bool
+    path: Path
+    line: int
+
+
 @dataclass(frozen=True)
 class Group:
     """A group of tasks.
@@ -45,6 +66,8 @@ class Group:
         line: 1-based line where it starts.
         members: Its tasks, groups and tags, in order.
         overrides: Keys that it lays over all of them.
+        metrics: What it averages over its tasks.
+        alias: What reports call it, if not by its name.
     """
 
     name: str
@@ -52,6 +75,8 @@ class Group:
     line: int
     members: tuple[Member, ...]
     overrides: Mapping[str, Any]
+    metrics: tuple[GroupMetric, ...] = ()
+    alias: str | None = None
 
 
 def load_group(path: Path) -> Group:
@@ -74,7 +99,50 @@ def _group(name: str, values: Mapping[str, Any], document: Document, line: int) 
         raise TaskError(message, document.path, line)
     members = tuple(_member(item, name, document, line) for item in tasks)
     overrides = {key: value for key, value in values.items() if key not in _OWN_KEYS}
-    return Group(name, document.path, line, members, overrides)
+    return Group(
+        name=name,
+        path=document.path,
+        line=line,
+        members=members,
+        overrides=overrides,
+        metrics=_metrics(values.get("aggregate_metric_list"), name, document, line),
+        alias=str(values["group_alias"]) if values.get("group_alias") is not None else None,
+    )
+
+
+def _metrics(value: Any, group: str, document: Document, line: int) -> tuple[GroupMetric, ...]:
+    entries = [value] if isinstance(value, Mapping) else value or []
+    if not isinstance(entries, list):
+        message = f"group {group!r}: aggregate_metric_list is {value!r}, expected a list"
+        raise TaskError(message, document.path, line)
+    return tuple(_metric(entry, group, document, line) for entry in entries)
+
+
+def _metric(entry: Any, group: str, document: Document, line: int) -> GroupMetric:
+    at = entry.line if isinstance(entry, Block) else line
+
+    def error(message: str) -> TaskError:
+        text = f"group {group!r}: aggregate_metric_list: {message}"
+        return TaskError(text, document.path, at)
+
+    if not isinstance(entry, Mapping):
+        raise error(f"expected mappings, found {entry!r}")
+    for key in entry:
+        if key not in _METRIC_KEYS:
+            raise error(f"there is no key {key!r}.{nearest(str(key), _METRIC_KEYS)}")
+    metric, filters = entry.get("metric"), entry.get("filter_list")
+    if not isinstance(metric, str):
+        raise error(f"'metric' is {metric!r}, expected a name")
+    # Functions are taken for the mean, as lm-eval 0.4.13 computes the mean whatever is said here.
+    aggregation = entry.get("aggregation", "mean")
+    if aggregation != "mean" and not isinstance(aggregation, FunctionRef):
+        raise error(f"aggregation is {aggregation!r}, and there is only 'mean'")
+    if isinstance(filters, str):
+        filters = [filters]
+    names = None if filters is None else tuple(map(str, filters))
+    # Any text counts as true: one of the files that lm-eval ships says "truez".
+    weighted = bool(entry.get("weight_by_size", True))
+    return GroupMetric(metric, names, weighted, document.path, at)
 
 
 def _member(item: Any, group: str, document: Document, line: int) -> Member:

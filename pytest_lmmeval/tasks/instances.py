@@ -22,7 +22,7 @@ def generation_kwargs(
     config: TaskConfig, model: Mapping[str, Any] | None, run: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return a task's generation arguments: its own, then the model's, then the run's."""
-    if config.output_type != "generate_until":
+    if not config.output_type.startswith("generate"):
         return {}
     return copy.deepcopy({**config.generation_kwargs, **(model or {}), **run})
 

@@ -9,6 +9,7 @@ as the peers merge them: shallowly, local keys first, and among several includes
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ import yaml
 
 from pytest_lmmeval.errors import TaskError, nearest
 from pytest_lmmeval.tasks.functions import FunctionRef
+from pytest_lmmeval.warnings import LmmWarning
 
 if TYPE_CHECKING:
     from yaml import SafeLoader as _SafeLoader
@@ -99,15 +101,16 @@ class SourceFile:
 
 
 class _BlockLoader(_SafeLoader):
-    """The safe loader, with ``!function``, line numbers and no duplicate keys."""
+    """The safe loader, with ``!function``, line numbers and a list of keys that stand twice."""
 
     file: Path
+    twice: list[tuple[str, int, int]]
 
     def construct_block(self, node: yaml.MappingNode) -> Iterator[Block]:
         block = Block(self.file, node.start_mark.line + 1)
         # An alias may refer to a mapping inside itself, so PyYAML wants it before it is filled.
         yield block
-        self._refuse_duplicates(node)
+        self._note_duplicates(node)
         block.update(cast("dict[str, Any]", self.construct_mapping(node)))
         for key, _ in node.value:
             block.lines[str(key.value)] = key.start_mark.line + 1
@@ -118,7 +121,7 @@ class _BlockLoader(_SafeLoader):
             raise TaskError("!function takes 'module.name'", self.file, line)
         return FunctionRef(str(self.construct_scalar(node)), self.file, line)
 
-    def _refuse_duplicates(self, node: yaml.MappingNode) -> None:
+    def _note_duplicates(self, node: yaml.MappingNode) -> None:
         seen: dict[str, tuple[yaml.Node, int]] = {}
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode) or key.value == "<<":
@@ -127,8 +130,7 @@ class _BlockLoader(_SafeLoader):
             first, first_line = seen.setdefault(key.value, (value, line))
             # A few of the peers' own files say the same thing twice, which does no harm.
             if first is not value and not _same_scalar(first, value):
-                message = f"key {key.value!r} stands here and, with another value, in line"
-                raise TaskError(f"{message} {first_line}", self.file, line)
+                self.twice.append((key.value, first_line, line))
 
 
 def _same_scalar(first: yaml.Node, second: yaml.Node) -> bool:
@@ -150,7 +152,7 @@ def load_source(path: Path) -> SourceFile:
 
 
 def _load(path: Path, above: tuple[Path, ...]) -> SourceFile:
-    own = parse_file(path)
+    own = parse_file(path, strict=False)
     line = own.lines.get("include")
     chain = (*above, path)
     includes = []
@@ -185,8 +187,13 @@ def _not_there(target: Path) -> str:
     return f"there is no such file in {target.parent}.{nearest(target.name, files)}"
 
 
-def parse_file(path: Path) -> Block:
+def parse_file(path: Path, *, strict: bool = True) -> Block:
     """Parse one YAML file, without its includes.
+
+    Args:
+        path: The file.
+        strict: Whether a key that stands twice, with different values, is an error. If not, it is
+            a warning and the last value counts, as in both peers, which ship dozens of such tasks.
 
     Raises:
         TaskError: The file cannot be read, is not YAML, or holds no mapping.
@@ -197,22 +204,35 @@ def parse_file(path: Path) -> Block:
         raise TaskError(f"cannot be read: {error.strerror}", path) from error
     # Templates are included by dozens of tasks; the time stamp keeps an edited file from being
     # served from the cache.
-    return _parse(path, status.st_mtime_ns, status.st_size)
+    block, twice = _parse(path, status.st_mtime_ns, status.st_size)
+    for key, first, line in twice:
+        message = f"key {key!r} stands here and, with another value, in line {first}"
+        if strict:
+            raise TaskError(message, path, line)
+        text = f"{message}; the last one counts"
+        warnings.warn_explicit(text, LmmWarning, str(path), line)
+    return block
 
 
 @functools.lru_cache(maxsize=1024)
-def _parse(path: Path, _mtime: int, _size: int) -> Block:
+def _parse(path: Path, _mtime: int, _size: int) -> tuple[Block, list[tuple[str, int, int]]]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise TaskError("is not a text file in UTF-8, so it cannot be a task", path) from error
     except OSError as error:
         raise TaskError(f"cannot be read: {error.strerror}", path) from error
-    return parse_text(text, path)
+    twice: list[tuple[str, int, int]] = []
+    return parse_text(text, path, twice), twice
 
 
-def parse_text(text: str, path: Path) -> Block:
-    """Parse YAML text as if it stood in ``path``.
+def parse_text(text: str, path: Path, twice: list[tuple[str, int, int]] | None = None) -> Block:
+    """Parse YAML text as if it stood in ``path``; of a key that stands twice the last one counts.
+
+    Args:
+        text: The text.
+        path: The file that holds it.
+        twice: Receives each key that stands twice with different values, and both lines.
 
     Raises:
         TaskError: It is not YAML, or not a mapping at the top.
@@ -222,6 +242,7 @@ def parse_text(text: str, path: Path) -> Block:
     except yaml.reader.ReaderError as error:
         raise _unreadable(error, text, path) from error
     loader.file = path
+    loader.twice = [] if twice is None else twice
     try:
         node = loader.get_single_node()
         if not isinstance(node, yaml.MappingNode):

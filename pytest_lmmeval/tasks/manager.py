@@ -7,7 +7,7 @@ import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from pytest_lmmeval.errors import TaskError, UsageError, nearest
 from pytest_lmmeval.tasks.config import TaskConfig, load_config, read_config
@@ -54,6 +54,17 @@ class _Pick:
     inline_line: int | None = None
 
 
+@dataclass(frozen=True)
+class _Scope:
+    """Where names are looked up, and the groups that were met."""
+
+    indexes: tuple[Index, ...]
+    groups: dict[str, Group]
+
+    def knows(self, name: str) -> bool:
+        return any(index.knows(name) for index in self.indexes)
+
+
 class TaskManager:
     """Knows the tasks of this package's library and of the user's own folders.
 
@@ -75,6 +86,7 @@ class TaskManager:
                 raise UsageError(f"include path {path} is not a folder")
             folders.append(path.resolve())
         self._folders = folders
+        self._groups: dict[str, Group] = {}
 
     @functools.cached_property
     def _index(self) -> Index:
@@ -82,6 +94,10 @@ class TaskManager:
         for folder in self._folders:
             index.add_folder(folder)
         return index
+
+    @property
+    def _scope(self) -> _Scope:
+        return _Scope((self._index,), self._groups)
 
     def all_tasks(self) -> list[str]:
         """Return the names of all tasks, sorted."""
@@ -94,6 +110,11 @@ class TaskManager:
     def all_tags(self) -> list[str]:
         """Return all tags, sorted."""
         return sorted(self._index.tags)
+
+    @property
+    def groups(self) -> Mapping[str, Group]:
+        """The groups that ``select`` went through so far, by the names in ``TaskSpec.groups``."""
+        return self._groups
 
     def select(
         self,
@@ -129,7 +150,7 @@ class TaskManager:
         if path.suffix in (".yaml", ".yml") and path.is_file():
             yield from self._from_file(path.resolve())
         elif self._index.knows(name):
-            yield from _from_name(name, {}, (), (self._index,))
+            yield from _from_name(name, {}, (), self._scope)
         elif path.is_dir():
             for file in task_files(path.resolve()):
                 entry = read_entry(file)
@@ -137,7 +158,7 @@ class TaskManager:
                     yield _Pick(entry.name, file, {})
         elif matches := self._matching(name):
             for match in matches:
-                yield from _from_name(match, {}, (), (self._index,))
+                yield from _from_name(match, {}, (), self._scope)
         else:
             raise UsageError(self._unknown(name))
 
@@ -161,23 +182,21 @@ class TaskManager:
             # Its members may lie beside it.
             beside = Index()
             beside.add_folder(path.parent)
-            yield from _from_group(load_group(path), {}, (), (self._index, beside))
+            scope = _Scope((self._index, beside), self._groups)
+            yield from _from_group(load_group(path), {}, (), scope)
         else:
             # A file without a name is read all the same, so that the error says what is missing.
             yield _Pick(entry.name if entry else str(path), path, {})
 
 
-_Scope: TypeAlias = tuple[Index, ...]
-
-
 def _from_name(
     name: str, overrides: Mapping[str, Any], groups: tuple[str, ...], scope: _Scope
 ) -> Iterator[_Pick]:
-    index = next(index for index in scope if index.knows(name))
+    index = next(index for index in scope.indexes if index.knows(name))
     entry = index.entries.get(name)
     if entry is None:
         for task in index.tags[name]:
-            yield from _from_name(task, overrides, groups, (index,))
+            yield from _from_name(task, overrides, groups, _Scope((index,), scope.groups))
     elif entry.kind == "task":
         yield _Pick(name, entry.path, overrides, groups)
     else:
@@ -190,6 +209,7 @@ def _from_group(
     if group.name in above:
         circle = " → ".join([*above[above.index(group.name) :], group.name])
         raise TaskError(f"groups go in a circle: {circle}", group.path, group.line)
+    scope.groups[group.name] = group
     for member in group.members:
         # The caller's settings win over the group's, and a member's own over both.
         laid = {**group.overrides, **overrides, **member.overrides}
@@ -199,7 +219,7 @@ def _from_group(
 def _from_member(
     member: Member, overrides: dict[str, Any], groups: tuple[str, ...], scope: _Scope
 ) -> Iterator[_Pick]:
-    if any(index.knows(member.name) for index in scope):
+    if scope.knows(member.name):
         yield from _from_name(member.name, overrides, groups, scope)
     elif member.group is not None:
         yield from _from_group(member.group, overrides, groups, scope)
@@ -207,7 +227,7 @@ def _from_member(
         name = f"{groups[-1]}::{member.name}"
         yield _Pick(name, member.path, {**overrides, "task": name}, groups, member.line)
     else:
-        known = set().union(*(index.all_names() for index in scope))
+        known = set().union(*(index.all_names() for index in scope.indexes))
         message = f"group {groups[-1]!r}: there is no task {member.name!r}."
         raise TaskError(message + nearest(member.name, known), member.path, member.line)
 

@@ -15,6 +15,7 @@ from pytest_lmmeval.tasks.data import TaskData
 from pytest_lmmeval.tasks.fewshot import Sampler
 from pytest_lmmeval.tasks.fields import Doc, Field
 from pytest_lmmeval.tasks.fieldset import FieldSet
+from pytest_lmmeval.tasks.instances import Context
 from pytest_lmmeval.tasks.media import image_part, image_parts, images_first, read_messages
 from pytest_lmmeval.tasks.settings import TaskSettings
 from pytest_lmmeval.tasks.turns import joined, message
@@ -45,13 +46,16 @@ class LmmsEvalPrompts:
         self._data = data
         self._sampler = sampler
 
-    def context(self, doc: Doc, doc_id: int) -> str | tuple[Message, ...]:
-        """Return the prompt of a doc: messages for a chat or for images, else text.
+    def contexts(self, doc: Doc, doc_id: int) -> list[Context]:
+        """Return a doc's prompt, alone in a list: messages for a chat or images, else text.
 
         Raises:
             TaskError: A field of the task failed, or gave something that cannot be used.
             DataError: A column is not there.
         """
+        return [self._context(doc, doc_id)]
+
+    def _context(self, doc: Doc, doc_id: int) -> Context:
         fields = self._fields
         chat_format = self._settings.message_format == "chat"
         if fields.messages is not None and (chat_format or fields.text is None):

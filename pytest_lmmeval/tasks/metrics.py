@@ -13,9 +13,13 @@ from pytest_lmmeval.errors import TaskError, nearest
 from pytest_lmmeval.tasks.calls import UserFunction, user_function
 from pytest_lmmeval.tasks.config import TaskConfig
 from pytest_lmmeval.tasks.functions import Functions
+from pytest_lmmeval.tasks.likelihoods import LIKELIHOOD_METRICS
 from pytest_lmmeval.tasks.specs import METRIC_DEFAULTS, MetricSpec
 
-_EXACT_MATCH = ("regexes_to_ignore", "ignore_case", "ignore_punctuation", "ignore_numbers")
+_ARGUMENTS = {
+    "anls": ("thresh_hold",),
+    "exact_match": ("regexes_to_ignore", "ignore_case", "ignore_punctuation", "ignore_numbers"),
+}
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 _NO_DIGITS = str.maketrans("", "", string.digits)
 
@@ -53,6 +57,36 @@ def exact_match(
     left, right = map(normal, predictions), map(normal, references)
     pairs = _broadcast(list(left), list(right))
     return sum(a == b for a, b in pairs) / len(pairs) if pairs else 0.0
+
+
+def anls(
+    predictions: Sequence[Any], references: Sequence[Any], *, thresh_hold: float = 0.5
+) -> float:
+    """Average normalised Levenshtein similarity of one prediction: to the nearest reference.
+
+    Case and runs of white space do not count; a similarity below ``thresh_hold`` is 0. As in
+    lmms-eval, the distance is divided by the length of the longer text before normalising.
+
+    Source: Biten et al. (2019), Scene Text Visual Question Answering.
+    """
+    prediction = predictions[0]
+    shares = []
+    for reference in references:
+        first, second = (" ".join(text.lower().split()) for text in (reference, prediction))
+        longer = max(len(reference.upper()), len(prediction.upper()))
+        shares.append(edit_distance(first, second) / longer if longer else 0.0)
+    similarity = 1 - min(shares)
+    return similarity if similarity >= thresh_hold else 0.0
+
+
+def edit_distance(first: str, second: str) -> int:
+    """Return Levenshtein's distance: how many characters to add, drop or replace."""
+    row = list(range(len(first) + 1))
+    for i, wanted in enumerate(second, 1):
+        above, row = row, [i]
+        for j, found in enumerate(first, 1):
+            row.append(min(above[j] + 1, row[-1] + 1, above[j - 1] + (found != wanted)))
+    return row[-1]
 
 
 def _broadcast(left: list[Any], right: list[Any]) -> list[tuple[Any, Any]]:
@@ -104,6 +138,8 @@ class Metric:
             return self._call(self.function, predictions, references, doc_id)
         if self.name == "exact_match":
             return exact_match(predictions, references, **self.spec.kwargs)
+        if self.name == "anls":
+            return anls(predictions, references, **self.spec.kwargs)
         if self.name == "bypass":
             return None
         return [references[0], predictions[0]]
@@ -139,26 +175,33 @@ def make_metrics(config: TaskConfig, functions: Functions) -> list[Metric]:
 
 def _make(spec: MetricSpec, config: TaskConfig, functions: Functions) -> Metric:
     # With process_results only the aggregation of a metric is used.
-    if config.process_results is None and spec.function is None:
+    known = LIKELIHOOD_METRICS.get(config.output_type)
+    if known is not None and config.process_results is None:
+        # A name is all that counts here; many say hf_evaluate, which nothing looks at.
+        if spec.name not in known:
+            message = f"metric {spec.name!r} is not one of {config.output_type}, which has "
+            message += f"{', '.join(known)}.{nearest(spec.name, known)}"
+            raise metric_error(config, spec, message)
+    elif config.process_results is None and spec.function is None:
         _check_built_in(spec, config)
     return Metric(spec, config, functions)
 
 
 def _check_built_in(spec: MetricSpec, config: TaskConfig) -> None:
-    if spec.name not in METRIC_DEFAULTS or spec.hf_evaluate or spec.name == "anls":
-        known = sorted(set(METRIC_DEFAULTS) - {"anls"})
+    if spec.name not in METRIC_DEFAULTS or spec.hf_evaluate:
+        known = sorted(METRIC_DEFAULTS)
         what = "of Hugging Face's evaluate library is" if spec.hf_evaluate else "is"
         hint = nearest(spec.name, known)
         message = f"metric {spec.name!r} {what} not supported; there are: {', '.join(known)}.{hint}"
         raise metric_error(config, spec, message)
-    if spec.name == "exact_match":
+    if spec.name in _ARGUMENTS:
         _check_arguments(spec, config)
 
 
 def _check_arguments(spec: MetricSpec, config: TaskConfig) -> None:
     for key, value in spec.kwargs.items():
-        if key not in _EXACT_MATCH:
-            message = f"exact_match takes no {key!r}.{nearest(key, _EXACT_MATCH)}"
+        if key not in _ARGUMENTS[spec.name]:
+            message = f"{spec.name} takes no {key!r}.{nearest(key, _ARGUMENTS[spec.name])}"
             raise metric_error(config, spec, message)
         if key == "regexes_to_ignore":
             _check_regexes(value, spec, config)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from pytest_lmmeval.records import Message
 from pytest_lmmeval.tasks.config import TaskConfig
 from pytest_lmmeval.tasks.data import TaskData
 from pytest_lmmeval.tasks.fewshot import Sampler
 from pytest_lmmeval.tasks.fields import Doc, Field
 from pytest_lmmeval.tasks.fieldset import FieldSet
+from pytest_lmmeval.tasks.instances import Context
 from pytest_lmmeval.tasks.media import image_parts, interleave
 from pytest_lmmeval.tasks.settings import TaskSettings
 from pytest_lmmeval.tasks.turns import Turn, answer_text, chat, joined, plain_text, question_turns
@@ -41,14 +41,19 @@ class LmEvalPrompts:
         self._sampler = sampler
         self._shots: dict[int, list[Turn]] = {}
 
-    def context(self, doc: Doc, doc_id: int) -> str | tuple[Message, ...]:
+    def contexts(self, doc: Doc, doc_id: int) -> list[Context]:
         """Return the prompt of a doc: messages for a chat or for images, else text.
+
+        One prompt, or one per choice where the choices are put into it.
 
         Raises:
             TaskError: A field of the task failed, or gave something that is no text.
             DataError: A column is not there.
         """
-        turns = [*self._system(doc, doc_id), *self._shot_turns(doc_id), *self._asked(doc, doc_id)]
+        before = [*self._system(doc, doc_id), *self._shot_turns(doc_id)]
+        return [self._context([*before, *asked], doc, doc_id) for asked in self._asked(doc, doc_id)]
+
+    def _context(self, turns: list[Turn], doc: Doc, doc_id: int) -> Context:
         fields = self._fields.images
         if not fields and not self._settings.as_messages:
             return plain_text(turns)
@@ -68,12 +73,15 @@ class LmEvalPrompts:
         text = joined(self._settings.system_instruction, description, delimiter)
         return [Turn("system", text)] if text else []
 
-    def _asked(self, doc: Doc, doc_id: int) -> list[Turn]:
-        field = self._fields.text
-        question = "" if field is None else field.read_text(doc, doc_id)
-        prefix = _optional(self._fields.prefix, doc, doc_id)
+    def _asked(self, doc: Doc, doc_id: int) -> list[list[Turn]]:
+        fields = self._fields
+        prefix = _optional(fields.prefix, doc, doc_id)
+        if fields.choices_in_prompt:
+            choices = fields.read_choices(doc, doc_id)
+            return [question_turns(c, prefix=prefix, target_delimiter="") for c in choices]
+        question = "" if fields.text is None else fields.text.read_text(doc, doc_id)
         delimiter = self._config.target_delimiter
-        return question_turns(question, prefix=prefix, target_delimiter=delimiter)
+        return [question_turns(question, prefix=prefix, target_delimiter=delimiter)]
 
     def _shot_turns(self, doc_id: int) -> list[Turn]:
         turns = []
@@ -87,7 +95,7 @@ class LmEvalPrompts:
     def _shot(self, doc: Doc) -> list[Turn]:
         fields, config = self._fields, self._config
         shots = config.fewshot_config
-        question = "" if fields.shot_text is None else fields.shot_text.read_text(doc)
+        question = self._shot_question(doc)
         prefix = _optional(fields.shot_prefix, doc, None)
         between = _own(shots.target_delimiter, config.target_delimiter)
         after = _own(shots.fewshot_delimiter, config.fewshot_delimiter)
@@ -96,8 +104,23 @@ class LmEvalPrompts:
             question, answer, prefix=prefix, target_delimiter=between, fewshot_delimiter=after
         )
 
+    def _shot_question(self, doc: Doc) -> str:
+        fields = self._fields
+        if fields.shot_text is None:
+            return ""
+        if not fields.choices_in_prompt or fields.shot_choice is None:
+            return fields.shot_text.read_text(doc)
+        chosen, choices = fields.shot_text.read(doc), fields.shot_choice.read(doc)
+        try:
+            return str(choices[chosen])
+        except (IndexError, TypeError) as error:
+            message = f"gave {chosen!r} for a shot, expected an index into {len(choices)} choices"
+            raise fields.shot_text.error(message) from error
+
     def _shot_answer(self, doc: Doc) -> str | None:
         field, choices = self._fields.shot_target, self._fields.shot_choice
+        if self._fields.choices_in_prompt:
+            choices = None
         target = None if field is None else field.read(doc)
         if field is None or target is None or target == "":
             return None

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pytest_lmmeval.records import Outcome, Response, Sample
+from pytest_lmmeval.tasks.asked import Asked
 from pytest_lmmeval.tasks.calls import user_function
 from pytest_lmmeval.tasks.config import TaskConfig
 from pytest_lmmeval.tasks.data import TaskData, missing_column
@@ -13,7 +14,6 @@ from pytest_lmmeval.tasks.fields import Doc
 from pytest_lmmeval.tasks.fieldset import FieldSet
 from pytest_lmmeval.tasks.filter_chain import Filtered
 from pytest_lmmeval.tasks.functions import Functions
-from pytest_lmmeval.tasks.instances import Asked
 from pytest_lmmeval.tasks.values import is_media, plain, text_digest
 
 

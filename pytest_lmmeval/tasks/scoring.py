@@ -12,6 +12,12 @@ from pytest_lmmeval.tasks.data import TaskData
 from pytest_lmmeval.tasks.fields import Doc
 from pytest_lmmeval.tasks.fieldset import FieldSet
 from pytest_lmmeval.tasks.functions import Functions, describe
+from pytest_lmmeval.tasks.likelihoods import (
+    LIKELIHOOD_METRICS,
+    ChoiceScores,
+    rolling_scores,
+    target_scores,
+)
 from pytest_lmmeval.tasks.metrics import Metric, make_metrics, metric_error
 from pytest_lmmeval.tasks.reasoning import strip_reasoning
 from pytest_lmmeval.tasks.specs import MetricSpec
@@ -80,16 +86,37 @@ class Scorer:
         Raises:
             TaskError: A function of the task failed, or returned something that cannot be kept.
         """
-        if self._config.dialect == "lmms_eval":
+        generated = self._config.output_type not in LIKELIHOOD_METRICS
+        if self._config.dialect == "lmms_eval" and generated:
             values = _stripped(values)
         if self._config.process_results is not None:
             return self._processed(self._config.process_results, doc, doc_id, values)
+        if not generated:
+            return self._likelihood_scores(doc, doc_id, values)
         found: dict[str, Any] = {}
         target = self._target(doc, doc_id) if self._metrics else None
         for metric in self._metrics:
             for name, value in self._measured(metric, target, values, doc_id).items():
                 found[name] = self._kept(value, name, doc_id, metric.function)
         return found
+
+    def _likelihood_scores(self, doc: Doc, doc_id: int, values: list[Any]) -> dict[str, Any]:
+        config, fields = self._config, self._fields
+        names = [metric.name for metric in self._metrics]
+        try:
+            if config.output_type == "loglikelihood":
+                found = target_scores(values)
+            elif config.output_type == "loglikelihood_rolling":
+                found = rolling_scores(values, fields.read_target_text(doc, doc_id))
+            else:
+                # Where the choices are in the prompt, the text says which of them is right.
+                read = fields.read_text if fields.choices_in_prompt else fields.read_target
+                choices = fields.read_choices(doc, doc_id)
+                found = ChoiceScores(values, choices, read(doc, doc_id)).by_metric(names)
+        except (TypeError, ValueError, IndexError) as error:
+            message = f"doc {doc_id} cannot be scored: {describe(error)}"
+            raise config.error("doc_to_target", message) from error
+        return {name: self._kept(found[name], name, doc_id, None) for name in names}
 
     def _processed(self, value: Any, doc: Doc, doc_id: int, values: list[Any]) -> dict[str, Any]:
         config = self._config
@@ -173,7 +200,8 @@ class Scorer:
 
     def _lmms_score(self, metric: Metric, target: Any, values: list[Any], doc_id: int) -> Any:
         golds = target if isinstance(target, list) else [target]
-        if self._fields.choice is None and self._has_several_targets:
+        several = self._fields.choice is None and self._has_several_targets
+        if several and metric.name != "anls":  # which takes the best of several itself
             scores = [_number(metric, metric.score(values, [g], doc_id)) for g in golds]
             return 1.0 if any(scores) else 0.0
         return _number(metric, metric.score(values, golds, doc_id))

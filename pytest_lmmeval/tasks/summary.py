@@ -13,6 +13,7 @@ from pytest_lmmeval.tasks.calls import user_function
 from pytest_lmmeval.tasks.config import TaskConfig
 from pytest_lmmeval.tasks.functions import Functions, describe
 from pytest_lmmeval.tasks.specs import METRIC_DEFAULTS, Function, MetricSpec
+from pytest_lmmeval.tasks.translation import CORPUS_METRICS, is_installed
 
 # Full scores of the peers' metrics, where the metric is a mean of numbers between 0 and this.
 _SCALES = {
@@ -53,6 +54,9 @@ class Summary:
                 message = f"aggregation {spec.aggregation!r} of metric {spec.name!r} is not "
                 message += f"supported; there are: {', '.join(known)}."
                 raise self._error(spec.name, message + nearest(spec.aggregation, known))
+            if spec.aggregation in CORPUS_METRICS and not is_installed():
+                message = f"metric {spec.name!r} needs sacrebleu, which is not installed: "
+                raise self._error(spec.name, message + "pip install 'pytest-lmmeval[metrics]'")
 
     def aggregate(self, metric: str, values: Sequence[Any]) -> tuple[float, float | None]:
         """Return the value over all docs and its standard error, None where there is none."""
@@ -61,7 +65,10 @@ class Summary:
         if not isinstance(aggregation, str):
             return value, None
         try:
-            return value, stderr(aggregation, values, self._iterations)
+            # As lm-eval does, because a resample of these takes it long.
+            short = metric in CORPUS_METRICS
+            iterations = min(self._iterations, 100) if short else self._iterations
+            return value, stderr(aggregation, values, iterations)
         # As in value().
         except (ArithmeticError, TypeError, ValueError, IndexError) as error:
             raise self._failed(metric, aggregation, error) from error

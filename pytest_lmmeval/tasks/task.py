@@ -8,6 +8,8 @@ from typing import Any
 
 from pytest_lmmeval.errors import RequestError, UsageError
 from pytest_lmmeval.records import Instance, Response, Sample
+from pytest_lmmeval.tasks.answers import repeats_of
+from pytest_lmmeval.tasks.asked import Asked, remember
 from pytest_lmmeval.tasks.config import TaskConfig
 from pytest_lmmeval.tasks.data import TaskData
 from pytest_lmmeval.tasks.fewshot import make_sampler
@@ -15,13 +17,7 @@ from pytest_lmmeval.tasks.fieldset import FieldSet
 from pytest_lmmeval.tasks.filter_chain import FilterChain, Filtered
 from pytest_lmmeval.tasks.fingerprint import task_fingerprint
 from pytest_lmmeval.tasks.functions import Functions
-from pytest_lmmeval.tasks.instances import (
-    SUPPORTED,
-    Asked,
-    build_instances,
-    generation_kwargs,
-    remember,
-)
+from pytest_lmmeval.tasks.instances import SUPPORTED, InstanceBuilder, generation_kwargs
 from pytest_lmmeval.tasks.manager import TaskSpec
 from pytest_lmmeval.tasks.messages import LmmsEvalPrompts
 from pytest_lmmeval.tasks.model_arguments import ModelArguments
@@ -65,6 +61,9 @@ class Task:
         prompts = LmmsEvalPrompts if config.dialect == "lmms_eval" else LmEvalPrompts
         self._prompts = prompts(config, settings, self._fields, self._data, sampler)
         self._gen_kwargs = generation_kwargs(config, arguments.generation, settings.gen_kwargs)
+        self._builder = InstanceBuilder(
+            config, self._fields, self._gen_kwargs, settings.as_messages
+        )
         self._filters = [FilterChain(spec, config, functions) for spec in config.filters]
         self._scorer = Scorer(config, self._fields, self._data, functions)
         self._samples = SampleBuilder(config, self._fields, self._data, functions)
@@ -134,8 +133,9 @@ class Task:
             raw, doc = self._data.docs.both(doc_id)
         except OSError as error:
             raise RequestError("media", f"doc {doc_id} of {self.name}: {error}") from error
-        context = self._prompts.context(doc, doc_id)
-        built = build_instances(self.config, doc_id, context, self._gen_kwargs)
+        rolling = self.config.output_type == "loglikelihood_rolling"
+        contexts = [] if rolling else self._prompts.contexts(doc, doc_id)
+        built = self._builder.build(doc, doc_id, contexts)
         self._asked[doc_id] = remember(built, raw)
         return built
 
@@ -219,12 +219,17 @@ class Task:
         results: dict[int, dict[str, Filtered]] = {doc_id: {} for doc_id in doc_ids}
         if not doc_ids:
             return results
-        # One instance per doc; its repeats are the responses.
-        texts = [[response.text or "" for response in given[doc_id]] for doc_id in doc_ids]
+        # The filters get the instances of all docs in one list, each with its repeats.
+        answers = {d: repeats_of(given[d], self.config.repeats) for d in doc_ids}
+        flat = [repeats for doc_id in doc_ids for repeats in answers[doc_id]]
+        owners = [docs[doc_id] for doc_id in doc_ids for _ in answers[doc_id]]
         for chain in self._filters:
-            made = chain.apply(texts, [docs[doc_id] for doc_id in doc_ids])
-            for doc_id, value, missed in zip(doc_ids, made.values, made.missed, strict=True):
-                results[doc_id][chain.name] = Filtered([self._scorer.finish(value)], [missed])
+            made = chain.apply(flat, owners)
+            start = 0
+            for doc_id in doc_ids:
+                own = slice(start, start := start + len(answers[doc_id]))
+                values = [self._scorer.finish(value) for value in made.values[own]]
+                results[doc_id][chain.name] = Filtered(values, made.missed[own])
         return results
 
     def _scores(
@@ -250,9 +255,11 @@ class Task:
 def _refuse_unsupported(config: TaskConfig) -> None:
     if config.output_type not in SUPPORTED:
         message = f"output_type {config.output_type!r} is not supported yet; "
-        raise config.error("output_type", message + f"there is: {', '.join(SUPPORTED)}")
+        raise config.error("output_type", message + f"there are: {', '.join(SUPPORTED)}")
     for key in ("use_prompt", "doc_to_audio"):
         if getattr(config, key) is not None:
             raise config.error(key, f"{key!r} is not supported")
     if config.doc_to_text is None and config.doc_to_messages is None:
         raise config.error("task", "has neither 'doc_to_text' nor 'doc_to_messages'")
+    if config.output_type == "multiple_choice" and not config.has_choices:
+        raise config.error("output_type", "multiple_choice needs 'doc_to_choice'")

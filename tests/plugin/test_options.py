@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from option_table import DOCUMENT, document
 from projects import Project
 
-from pytest_lmmeval.options import OPTIONS, PREFIX, RunConfig, replace
+from pytest_lmmeval.options import OPTIONS, PREFIX, RunConfig, with_settings
 from pytest_lmmeval.state import read_options
 
 # Per option: its text, the value that TOML would hold by nature, and what both become.
@@ -137,7 +138,8 @@ def test_lists_of_several_lines_and_of_several_options_are_joined(
     pytester: pytest.Pytester,
 ) -> None:
     (pytester.path / "pytest.ini").write_text(
-        "[pytest]\nlmm_tasks =\n    ai2d\n    gsm8k,\nlmm_model_args =\n    model=m\n    timeout=3\n"
+        "[pytest]\nlmm_tasks =\n    ai2d\n    gsm8k,\n"
+        "lmm_model_args =\n    model=m\n    timeout=3\n"
     )
     config = options(pytester, "--lmm-samples=a=1,2", "--lmm-samples=b=3")
     assert config.tasks == ("ai2d", "gsm8k")
@@ -238,7 +240,9 @@ def test_a_path_behind_an_option_with_optional_value_is_not_swallowed(
 
 
 def test_a_setting_of_a_caller_is_checked_like_an_option() -> None:
-    config = replace(RunConfig(), limit="10", gen_kwargs="temperature=0", data_map={"a": Path("b")})
+    config = with_settings(
+        RunConfig(), limit="10", gen_kwargs="temperature=0", data_map={"a": Path("b")}
+    )
     assert (config.limit, config.gen_kwargs) == (10, {"temperature": 0})
     assert config.data_map == {"a": Path("b")}
 
@@ -290,3 +294,8 @@ def test_help_has_every_option_and_key(pytester: pytest.Pytester) -> None:
     for option in OPTIONS:
         assert option.flag in text
         assert option.ini in text
+
+
+def test_the_document_is_in_step() -> None:
+    message = "run python tests/option_table.py"
+    assert DOCUMENT.read_text(encoding="utf-8") == document(), message

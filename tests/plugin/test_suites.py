@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -12,7 +13,7 @@ from projects import Project, number_list, results_of
 from servers import ScriptedServer
 
 from pytest_lmmeval.errors import LmmError, TaskError
-from pytest_lmmeval.options import RunConfig, replace
+from pytest_lmmeval.options import RunConfig, with_settings
 from pytest_lmmeval.plans import TaskPlan
 from pytest_lmmeval.suite import read_suite
 
@@ -32,15 +33,9 @@ def write(project: Project, body: str, name: str = "evals/smoke.lmm.yaml") -> Pa
 
 def plans(project: Project, body: str, *, command_line: Any = None, **ini: Any) -> list[TaskPlan]:
     """Read a suite with what the command line and the ini file give."""
-    config = replace(RunConfig(root=project.pytester.path), **ini, **(command_line or {}))
-    config = _by_command_line(config, command_line or {})
+    config = with_settings(RunConfig(root=project.pytester.path), **ini, **(command_line or {}))
+    config = dataclasses.replace(config, by_command_line=frozenset(command_line or {}))
     return read_suite(write(project, body), config, "evals/smoke.lmm.yaml")
-
-
-def _by_command_line(config: RunConfig, given: dict[str, Any]) -> RunConfig:
-    import dataclasses
-
-    return dataclasses.replace(config, by_command_line=frozenset(given))
 
 
 @pytest.fixture
@@ -55,9 +50,10 @@ def test_a_suite_is_collected_without_any_option_and_its_gates_can_be_typed_back
 ) -> None:
     write(
         one_task,
+        "defaults: {floor: 0.5, baseline: false}\n"
         "tasks:\n"
-        "  - {task: ../good.yaml, limit: 20, gates: {exact_match: {floor: 0.5}}}\n"
-        "  - {task: ../good.yaml, name: other, gates: {exact_match: {floor: 0.5}}}\n",
+        "  - {task: ../good.yaml, limit: 20, gates: {exact_match: {}}}\n"
+        "  - {task: ../good.yaml, name: other, gates: {exact_match: {}}}\n",
     )
     gate = "evals/smoke.lmm.yaml::good::exact_match,number"
     one_task.run(*args).assert_outcomes(passed=10)
@@ -131,7 +127,7 @@ def test_the_first_model_is_the_default_and_the_command_line_picks_another(
 
     def models(**given: Any) -> list[tuple[str, Any] | None]:
         found = [plan.model for plan in plans(one_task, body, **given)]
-        return [model and (model.name, model.args["model"]) for model in found]
+        return [None if model is None else (model.name, model.args["model"]) for model in found]
 
     one, two = ("openai_compatible", "one"), ("local-chat-completions", "two")
     assert models() == [one, two]
@@ -163,7 +159,7 @@ def test_baselines_lie_beside_the_suite_unless_a_folder_is_asked_for(one_task: P
     assert path("baselines: accepted\nvariant: fp8") == "evals/accepted/smoke/good/fp8.json"
     assert path("variant: fp8", variant="bf16") == "evals/baselines/smoke/good/fp8.json"
     assert path("variant: fp8", command_line={"variant": "bf16"}).endswith("/good/bf16.json")
-    elsewhere = {"baseline_dir": root / "all"}
+    elsewhere: dict[str, Any] = {"baseline_dir": root / "all"}
     assert path(**elsewhere) == "all/smoke/good/default.json"
     assert path("baselines: own", **elsewhere) == "evals/own/smoke/good/default.json"
     assert path("baselines: own", command_line=elsewhere) == "all/smoke/good/default.json"
@@ -315,7 +311,7 @@ def test_an_explicit_gate_without_baseline_is_an_error_and_updating_mends_it(
     write(one_task, "tasks: [{task: ../good.yaml, gates: {exact_match: {max_drop: 1pp}}}]")
     result = one_task.run(*args)
     result.assert_outcomes(passed=4, errors=1)
-    result.stdout.fnmatch_lines(["*no baseline; *"])
+    result.stdout.fnmatch_lines(["*no baseline in *"])
     assert one_task.run("--lmm-update-baseline", *args).ret == 0
     accepted = one_task.pytester.path / "evals/baselines/smoke/good/default.json"
     assert json.loads(accepted.read_text())["key"]["suite"] == "smoke"

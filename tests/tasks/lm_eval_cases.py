@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import lm_eval_likelihood_cases
 from lm_eval_peer import Case
 from task_builders import TaskFolder
 
@@ -19,6 +20,7 @@ TEST: list[dict[str, Any]] = [
         "aliases": [fruit, fruit.upper()] if i % 2 else [fruit],
         "topic": f"Topic {i % 3}.\n\n",
         "start": "The answer is" if i % 2 else "It is ",
+        **lm_eval_likelihood_cases.EXTRA[i],
     }
     for i, fruit in enumerate(FRUITS)
 ]
@@ -261,6 +263,12 @@ TASKS = {
         aggregation: !function helpers.mean_square
         higher_is_better: true
     """,
+    "translated": f"""{_PLAIN}
+    metric_list: [{{metric: bleu}}, {{metric: chrf}}, {{metric: chrf++}}, {{metric: ter}}]
+    filter_list:
+      - name: lower
+        filter: [{{function: lowercase}}, {{function: take_first}}]
+    """,
     "included": """
     include: [base_a.yaml, base_b]
     doc_to_target: answer
@@ -276,7 +284,9 @@ def write_cases(folder: TaskFolder) -> list[Case]:
     folder.write("helpers.py", HELPERS)
     folder.write("base_a.yaml", f'{_TEST}    doc_to_text: "A {{{{question}}}}"\n    repeats: 1\n')
     folder.write("base_b", 'doc_to_text: "B {{question}}"\ngeneration_kwargs: {until: ["B"]}\n')
-    for name, body in TASKS.items():
+    folder.write("likelihoods.py", lm_eval_likelihood_cases.HELPERS)
+    folder.write("all_choices.yaml", lm_eval_likelihood_cases.GROUP)
+    for name, body in (TASKS | lm_eval_likelihood_cases.TASKS).items():
         folder.write(f"{name}.yaml", f"    task: {name}\n{body}")
     cases = [Case(name, name, ONCE) for name in TASKS if name != "voted"]
     votes = [[a[0], SAID[(i + 1) % 10], a[0]] for i, a in enumerate(ONCE)]
@@ -294,4 +304,6 @@ def write_cases(folder: TaskFolder) -> list[Case]:
         Case("more replicates", "coded", ONCE, bootstrap_iters=2500),
         Case("no standard errors", "coded", ONCE, bootstrap_iters=0),
         Case("gsm8k", "gsm8k", ONCE, num_fewshot=3),
+        *lm_eval_likelihood_cases.CASES,
+        lm_eval_likelihood_cases.GROUP_CASE,
     ]

@@ -5,6 +5,7 @@ As a module: ``run_peer`` hands it cases and returns what it measured. As a scri
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -22,7 +23,7 @@ class Case:
     Attributes:
         name: Name of the case.
         task: Name of the task.
-        answers: For each doc, the response to each repeat.
+        answers: For each doc, the response to each repeat, for a task that generates.
         num_fewshot: Overrides the task's.
         limit: Only the first docs.
         chat: Whether prompts are chats.
@@ -34,7 +35,7 @@ class Case:
 
     name: str
     task: str
-    answers: list[list[str]]
+    answers: list[list[str]] = field(default_factory=list)
     num_fewshot: int | None = None
     limit: int | None = None
     chat: bool = False
@@ -48,8 +49,9 @@ def run_peer(folder: Path, cases: Sequence[Case]) -> dict[str, Any]:
     """Evaluate cases with lm-eval; a case of its own "gsm8k" gets the folder's data.
 
     Returns:
-        By case: ``prompts`` and ``gen_kwargs`` per doc, ``samples`` with lm-eval's keys, and
-        ``results`` by ``"metric,filter"``.
+        By case: ``prompts`` and ``gen_kwargs`` per doc, ``asked`` with the context and continuation
+        of each likelihood, ``samples`` with lm-eval's keys, ``results`` by ``"metric,filter"``, and
+        for a group the same of it and the groups within as ``groups``.
     """
     (folder / "cases.json").write_text(json.dumps([asdict(case) for case in cases]))
     environment = {
@@ -71,6 +73,17 @@ def run_peer(folder: Path, cases: Sequence[Case]) -> dict[str, Any]:
     assert done.returncode == 0, f"lm-eval failed:\n{done.stderr[-6000:]}"
     results: dict[str, Any] = json.loads((folder / "peer.json").read_text())
     return results
+
+
+def likelihood(context: str, continuation: str) -> tuple[float, bool]:
+    """Return what the scripted model says of a continuation: the same for the same texts.
+
+    Args:
+        context: A prompt, or a chat as JSON.
+        continuation: What follows it; for a rolling likelihood the whole text follows "".
+    """
+    digest = hashlib.sha256(json.dumps([context, continuation]).encode()).digest()
+    return -len(continuation) * (0.5 + digest[0] / 256), digest[1] % 3 == 0
 
 
 def _main(folder: Path) -> None:
@@ -114,14 +127,20 @@ def _evaluate(case: Case, manager: Any) -> dict[str, Any]:
     )
     samples = [
         {key: value for key, value in sample.items() if key != "arguments"}
-        for sample in results["samples"][case.task]
+        for sample in results["samples"].get(case.task, ())
     ]
     return {
         "prompts": model.prompts,
         "gen_kwargs": model.gen_kwargs,
-        "samples": json.loads(json.dumps(samples, default=float)),
-        "results": json.loads(json.dumps(results["results"][case.task], default=float)),
+        "asked": model.asked,
+        "samples": json.loads(json.dumps(samples, default=_plain)),
+        "results": json.loads(json.dumps(results["results"][case.task], default=_plain)),
+        "groups": json.loads(json.dumps(results.get("groups", {}), default=_plain)),
     }
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist()  # All that JSON does not know is NumPy's.
 
 
 def _scripted_model(case: Case) -> Any:
@@ -132,6 +151,7 @@ def _scripted_model(case: Case) -> Any:
             super().__init__()
             self.prompts: list[Any] = []
             self.gen_kwargs: list[Any] = []
+            self.asked: list[Any] = []
             self.seen: dict[int, int] = {}
 
         def generate_until(self, requests: Any, disable_tqdm: bool = False) -> list[str]:
@@ -147,10 +167,12 @@ def _scripted_model(case: Case) -> Any:
             return str(case.answers[request.doc_id][turn])
 
         def loglikelihood(self, requests: Any, disable_tqdm: bool = False) -> Any:
-            raise NotImplementedError
+            self.asked += [list(request.args) for request in requests]
+            return [likelihood(*request.args) for request in requests]
 
         def loglikelihood_rolling(self, requests: Any, disable_tqdm: bool = False) -> Any:
-            raise NotImplementedError
+            self.asked += [[*request.args, ""] for request in requests]
+            return [likelihood("", *request.args)[0] for request in requests]
 
         def apply_chat_template(self, history: Any, add_generation_prompt: bool = True) -> str:
             return json.dumps(history)

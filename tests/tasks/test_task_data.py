@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import datasets
 import pytest
@@ -14,6 +13,9 @@ from PIL import Image
 from task_builders import MINIMAL, QUESTIONS, TaskFolder, ask
 
 from pytest_lmmeval.errors import DataError, RequestError, TaskError
+from pytest_lmmeval.records import Response
+from pytest_lmmeval.tasks.task import Task
+from pytest_lmmeval.warnings import LmmWarning
 
 HUB = """
     task: hub
@@ -156,9 +158,7 @@ def test_a_name_that_is_no_hub_name_is_told(folder: TaskFolder) -> None:
     ("change", "message"),
     [
         (("test_split: test", "test_split: tets"), "no split 'tets'; there are: test. Did you mea"),
-        (("doc_to_target: answer", "doc_to_target: anwser"), "no column 'anwser', which doc_to_ta"),
         (('"{{question}}"', '"{{qestion}}"'), "no column 'qestion'; they have: question, answer."),
-        (('"{{question}}"', "qestion"), "'qestion', which doc_to_text names; they have: question"),
     ],
 )
 def test_a_split_or_column_that_is_missing_is_told_with_those_there_are(
@@ -171,9 +171,33 @@ def test_a_split_or_column_that_is_missing_is_told_with_those_there_are(
         task.score([0], [[_answered(task)]])
 
 
-def _answered(task: Any) -> Any:
-    from pytest_lmmeval.records import Response
+@pytest.mark.parametrize(
+    ("change", "line", "message"),
+    [
+        (("doc_to_target: answer", "doc_to_target: anwser"), 5, "Did you mean 'answer'"),
+        (('"{{question}}"', "qestion"), 4, "which doc_to_text names; they have: question"),
+    ],
+)
+def test_a_word_that_is_no_column_is_a_text_and_is_told_once(
+    folder: TaskFolder, change: tuple[str, str], line: int, message: str
+) -> None:
+    folder.docs(QUESTIONS)
+    path = folder.write("task.yaml", MINIMAL.replace(*change))
+    task = folder.task()
+    with pytest.warns(LmmWarning, match=message) as caught:
+        samples = task.score([0, 1], [[_answered(task)]] * 2)
+    assert [(w.filename, w.lineno) for w in caught] == [(str(path), line)]
+    assert change[1].split()[-1] in (samples[1].target, task.instances(1)[0].context)
 
+
+def test_choices_that_are_no_column_have_none_to_stand_for(folder: TaskFolder) -> None:
+    folder.docs(QUESTIONS)
+    folder.write("task.yaml", MINIMAL + "    doc_to_choice: answers\n")
+    with pytest.raises(DataError, match="no column 'answers', which doc_to_choice names"):
+        folder.task().score([0], [[Response(text="x")]])
+
+
+def _answered(task: Task) -> Response:
     task.instances(0)
     return Response(text="x")
 
@@ -225,6 +249,7 @@ def test_plain_lists_need_no_datasets_library(folder: TaskFolder) -> None:
     script = f"""
 import sys
 from pytest_lmmeval.records import Response
+from pytest_lmmeval.tasks.task import Task
 from pytest_lmmeval.tasks.manager import TaskManager
 from pytest_lmmeval.tasks.task import Task
 task = Task(TaskManager().select([{str(folder.path / "task.yaml")!r}])[0])

@@ -8,8 +8,10 @@ import pytest
 from task_builders import TaskFolder
 
 from pytest_lmmeval.errors import TaskError
+from pytest_lmmeval.tasks.config import load_config
 from pytest_lmmeval.tasks.functions import FunctionRef
 from pytest_lmmeval.tasks.loader import Block, load_source, parse_file
+from pytest_lmmeval.warnings import LmmWarning
 
 
 @pytest.fixture
@@ -122,11 +124,6 @@ def test_an_include_that_is_no_path_is_refused(folder: TaskFolder) -> None:
         ("task: a\nmetric_list: [1, 2\n", 3, "is not valid YAML"),
         ("task: a\ndoc_to_text: 'b\n", 3, "is not valid YAML"),
         ("task: a\ndoc_to_text: {{question}}\n", 2, "a template that starts with '{' needs quotes"),
-        (
-            "task: a\nx: 1\ntask: b\n",
-            3,
-            "key 'task' stands here and, with another value, in line 1",
-        ),
         ("- task\n- other\n", 1, "found a list"),
         ("just text\n", 1, "found a single value"),
         ("", 1, "found nothing"),
@@ -151,6 +148,22 @@ def test_what_is_not_yaml_is_told_with_its_line(
 def test_a_key_said_twice_with_one_value_does_no_harm(folder: TaskFolder) -> None:
     path = folder.write("task.yaml", "task: a\nnum_fewshot: 5\nx: 1\nnum_fewshot: 5\n")
     assert parse_file(path)["num_fewshot"] == 5
+
+
+def test_of_a_key_said_twice_the_last_counts_with_a_warning_that_names_both_lines(
+    folder: TaskFolder,
+) -> None:
+    text = "task: a\ngeneration_kwargs:\n  until: ['x']\n  top_p: 1\n  until: ['y']\n"
+    path = folder.write("task.yaml", text)
+    message = "key 'until' stands here and, with another value, in line 3; the last one counts"
+    with pytest.warns(LmmWarning, match=message) as caught:
+        config = load_config(path)
+    assert config.generation_kwargs["until"] == ["y"]
+    assert [(warning.filename, warning.lineno) for warning in caught] == [(str(path), 5)]
+    # A file of our own format has no such past.
+    with pytest.raises(TaskError, match=r"with another value, in line 3$") as refused:
+        parse_file(path)
+    assert refused.value.line == 5
 
 
 def test_a_binary_file_is_no_task(folder: TaskFolder) -> None:

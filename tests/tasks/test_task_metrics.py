@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from task_builders import MINIMAL, QUESTIONS, TaskFolder, answer
 
 from pytest_lmmeval.errors import TaskError
 from pytest_lmmeval.tasks.aggregation import AGGREGATIONS, mean_stderr, stderr
-from pytest_lmmeval.tasks.metrics import exact_match
+from pytest_lmmeval.tasks.metrics import anls, exact_match
 
 GOLDEN = json.loads(Path(__file__).with_name("lm_eval_0.4.13.json").read_text())
 
@@ -71,6 +72,58 @@ def test_bootstrapped_standard_errors_are_lm_evals(name: str, iterations: int) -
     assert AGGREGATIONS[name].value(golden["xs"]) == pytest.approx(golden["value"], rel=1e-15)
     error = stderr(name, golden["xs"], iterations)
     assert error == pytest.approx(golden[f"iters{iterations}"], rel=1e-12)
+
+
+@pytest.mark.parametrize(("name", "golden"), [("f1", "f1"), ("matthews_corrcoef", "mcc")])
+def test_classification_over_all_docs_gives_lm_evals_recorded_values(
+    name: str, golden: str
+) -> None:
+    items = GOLDEN[golden]["items"]
+    assert AGGREGATIONS[name].value(items) == pytest.approx(GOLDEN[golden]["value"], rel=1e-15)
+    assert stderr(name, items, 1000) == pytest.approx(GOLDEN[golden]["boot1000"], rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "golden"), [("bleu", "bleu"), ("chrf", "chrf"), ("chrf++", "chrfpp"), ("ter", "ter")]
+)
+def test_corpus_metrics_give_lm_evals_recorded_values(name: str, golden: str) -> None:
+    items = GOLDEN[golden]["items"]
+    assert AGGREGATIONS[name].value(items) == pytest.approx(GOLDEN[golden]["value"], rel=1e-15)
+    assert stderr(name, items, 100) == pytest.approx(GOLDEN[golden]["boot100"], rel=1e-12)
+
+
+def test_a_corpus_metric_without_sacrebleu_says_what_to_install(
+    folder: TaskFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "sacrebleu", None)
+    with_metrics(folder, "{metric: chrf}")
+    with pytest.raises(TaskError, match=r"pip install 'pytest-lmmeval\[metrics\]'$"):
+        folder.task()
+
+
+def test_a_corpus_metric_takes_several_references_if_every_doc_has_as_many() -> None:
+    several = [[["the cat sat on a mat", "x"], ["the cat sat on a mat"]]] * 2
+    assert AGGREGATIONS["bleu"].value(several) == pytest.approx(100.0)
+    with pytest.raises(ValueError, match="different numbers of references"):
+        AGGREGATIONS["bleu"].value([["a", "a"], [["a", "b"], "a"]])
+    with pytest.raises(ValueError, match="a doc has 2 predictions"):
+        AGGREGATIONS["ter"].value([["a", ["a", "b"]]])
+
+
+@pytest.mark.parametrize(
+    ("said", "golds", "expected"),
+    [
+        ("Paris", ["paris"], 1.0),
+        ("pariss", ["paris", "london"], 5 / 6),
+        ("abc", ["xyz"], 0.0),
+        ("ab", ["abcd"], 0.5),
+        ("a  b", ["A B"], 1.0),
+        ("", [""], 1.0),
+    ],
+)
+def test_anls_by_hand(said: str, golds: list[str], expected: float) -> None:
+    assert anls([said], golds) == pytest.approx(expected)
+    assert anls([said], golds, thresh_hold=0.9) == (expected if expected >= 0.9 else 0.0)
 
 
 def test_the_standard_error_of_a_mean_is_lm_evals() -> None:
@@ -152,7 +205,10 @@ def test_aggregating_needs_no_data(folder: TaskFolder) -> None:
             "regexes_to_ignore is 'x', expected a list",
         ),
         ("{metric: exact_match, aggregation: maen}", "aggregation 'maen' .* Did you mean 'mean'?"),
-        ("{metric: bleu}", "aggregation 'bleu' of metric 'bleu' is not supported; there are: bits"),
+        (
+            "{metric: anls, threshold: 0.5}",
+            "takes no 'threshold'. Did you mean 'thresh_hold'?",
+        ),
     ],
 )
 def test_a_metric_that_cannot_be_used_is_named_before_any_data(

@@ -201,8 +201,8 @@ def test_unsafe_code_needs_permission_before_any_request(folder: TaskFolder) -> 
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ("output_type: multiple_choice", "output_type 'multiple_choice' is not supported yet"),
-        ("output_type: loglikelihood", "output_type 'loglikelihood' is not supported yet"),
+        ("output_type: multiple_choice", "multiple_choice needs 'doc_to_choice'"),
+        ("output_type: generate_visual_cot", "'generate_visual_cot' is not supported yet"),
         ("use_prompt: promptsource:x", "'use_prompt' is not supported"),
         ("doc_to_audio: sound", "'doc_to_audio' is not supported"),
     ],

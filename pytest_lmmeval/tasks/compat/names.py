@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from pytest_lmmeval.tasks import aggregation, filters, reasoning
+from pytest_lmmeval.tasks import aggregation, classification, filters, metrics, reasoning
+from pytest_lmmeval.tasks.compat import loguru, squad
 
 _log = logging.getLogger(__name__)
 
@@ -26,13 +28,17 @@ def peer_names(registered_filters: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
         return register
 
-    registry = {"register_filter": register_filter}
+    registry = {
+        "register_aggregation": _registered_for_nothing,
+        "register_filter": register_filter,
+        "register_metric": _registered_for_nothing,
+    }
     return {
         "lm_eval": {},
         "lm_eval.utils": {
             "eval_logger": _log,
             "general_detokenize": general_detokenize,
-            "weighted_f1_score": weighted_f1_score,
+            "weighted_f1_score": classification.weighted_f1,
         },
         "lm_eval.api": {},
         "lm_eval.api.filter": {"Filter": filters.Filter},
@@ -50,9 +56,14 @@ def peer_names(registered_filters: dict[str, Any]) -> dict[str, dict[str, Any]]:
         },
         "lm_eval.tasks": {},
         "lmms_eval": {},
-        "lmms_eval.utils": {"eval_logger": _log},
+        "lmms_eval.utils": {"eval_logger": _log, "resolve_cache_dir": resolve_cache_dir},
         "lmms_eval.api": {},
         "lmms_eval.api.filter": {"Filter": filters.Filter},
+        "lmms_eval.api.metrics": {
+            "anls": _lmms_anls,
+            "levenshtein_distance": metrics.edit_distance,
+            "mean": aggregation.mean,
+        },
         "lmms_eval.api.reasoning": {"strip_reasoning_tags": reasoning.strip_reasoning},
         "lmms_eval.api.registry": registry,
         "lmms_eval.filters": {"Filter": filters.Filter},
@@ -68,6 +79,39 @@ def peer_names(registered_filters: dict[str, Any]) -> dict[str, dict[str, Any]]:
     }
 
 
+def fallback_names() -> dict[str, dict[str, Any]]:
+    """Return the members of modules of other packages, for where those are not installed."""
+    return {
+        "loguru": {"logger": loguru.logger},
+        "transformers": {},
+        "transformers.data": {},
+        "transformers.data.metrics": {},
+        "transformers.data.metrics.squad_metrics": {
+            name: getattr(squad, name)
+            for name in ("compute_exact", "compute_f1", "get_tokens", "normalize_answer")
+        },
+    }
+
+
+def _registered_for_nothing(*names: Any, **settings: Any) -> Callable[[Any], Any]:
+    """Decorate what a task registers and the YAML then refers to as a function."""
+    return lambda function: function
+
+
+def _lmms_anls(
+    references: Sequence[str], predictions: Sequence[Any], thresh_hold: float = 0.5
+) -> dict[str, float]:
+    first = predictions[0]
+    said = [first if isinstance(first, str) else first[0]]
+    return {"anls": metrics.anls(said, references, thresh_hold=thresh_hold)}
+
+
+def resolve_cache_dir(cache_dir: str, base_dir: str | None = None) -> str:
+    """Return a path with ``~`` and variables replaced, below ``base_dir`` if it is relative."""
+    path = os.path.expanduser(os.path.expandvars(cache_dir))
+    return path if base_dir is None else os.path.join(base_dir, path)
+
+
 def general_detokenize(string: str) -> str:
     """Join tokens of English text: close up n't, round brackets, quotes, and ``'.,``."""
     for apart, joined in (
@@ -79,18 +123,6 @@ def general_detokenize(string: str) -> str:
     ):
         string = string.replace(apart, joined)
     return re.sub(r" (['.,])", r"\1", string)
-
-
-def weighted_f1_score(items: Iterable[tuple[Any, Any]]) -> float:
-    """F1 of (gold, predicted) pairs, averaged over labels by their frequency.
-
-    Raises:
-        ImportError: scikit-learn is not installed.
-    """
-    from sklearn.metrics import f1_score
-
-    golds, predictions = zip(*items, strict=True)
-    return float(f1_score(golds, predictions, average="weighted"))
 
 
 def metric_max_over_ground_truths(

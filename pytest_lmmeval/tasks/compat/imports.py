@@ -1,0 +1,178 @@
+"""Import statements of task modules, answered without importing the peers.
+
+A module that is executed here has an ``__import__`` of its own among its builtins, which Python
+asks for each import statement in it, also for one inside a function that is called much later.
+Names of the peers are answered from stand-ins, or from the files of the package that the task was
+shipped with or that is installed; the code at the top of those packages, which would import torch,
+does not run. Other names are imported as usual. ``sys.modules`` keeps nothing of this, so that who
+has imported a peer keeps it, and threads do not meet.
+"""
+
+from __future__ import annotations
+
+import builtins
+import hashlib
+import importlib.machinery
+import importlib.util
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+PEERS = ("lm_eval", "lmms_eval")
+
+# While a module is executed it is in sys.modules, where dataclasses looks for it.
+_EXECUTING = threading.RLock()
+
+
+class TaskImports:
+    """The modules that one task module and those it imports see.
+
+    Args:
+        file: The task module's file. In a tree of a peer, its siblings there are importable.
+        stand_ins: Members of each stand-in for a peer's module.
+        fallbacks: The same for modules that are used only if the real ones are not installed.
+    """
+
+    def __init__(
+        self,
+        file: Path,
+        stand_ins: Mapping[str, Mapping[str, Any]],
+        fallbacks: Mapping[str, Mapping[str, Any]],
+    ) -> None:
+        self._file = file
+        self._stand_ins = stand_ins
+        self._fallbacks = fallbacks
+        self._modules: dict[str, ModuleType] = {}
+        self._builtins = {**vars(builtins), "__import__": self._import}
+
+    def execute(self, file: Path, name: str = "") -> ModuleType:
+        """Execute a file.
+
+        Args:
+            file: The file.
+            name: The dotted name that it is imported by, if it is.
+
+        Raises:
+            ImportError: It is not a Python file.
+        """
+        # The name holds the content, so that nothing that pickles by name mixes up two versions.
+        content = hashlib.sha256(str(file).encode() + file.read_bytes()).hexdigest()[:16]
+        unique = f"lmmeval_task_{file.stem}_{content}"
+        spec = importlib.util.spec_from_file_location(unique, file)
+        if spec is None or spec.loader is None:
+            raise ImportError(f"{file} is not a Python file")
+        module = importlib.util.module_from_spec(spec)
+        vars(module)["__builtins__"] = self._builtins
+        if name:
+            self._modules[name] = module
+            package = file.name == "__init__.py"
+            module.__package__ = name if package else name.rpartition(".")[0]
+            if package:
+                module.__path__ = [str(file.parent)]
+        with _EXECUTING:
+            shadowed = sys.modules.get(unique)
+            sys.modules[unique] = module
+            try:
+                spec.loader.exec_module(module)
+            except BaseException:
+                self._modules.pop(name, None)
+                raise
+            finally:
+                # Left there it would only make datasets.map cache by name instead of by code.
+                del sys.modules[unique]
+                if shadowed is not None:
+                    sys.modules[unique] = shadowed
+        return module
+
+    def load(self, name: str) -> ModuleType:
+        """Return a module by its dotted name, and its parents' attributes set to it.
+
+        Raises:
+            ModuleNotFoundError: There is none.
+        """
+        with _EXECUTING:
+            return self._modules[name] if name in self._modules else self._load(name)
+
+    def _load(self, name: str) -> ModuleType:
+        parent, _, child = name.rpartition(".")
+        above = self.load(parent) if parent else None
+        members = self._stand_ins.get(name, self._fallbacks.get(name))
+        if members is not None:
+            self._modules[name] = module = self._stand_in(name, members, above)
+        else:
+            module = self._from_file(name, child, getattr(above, "__path__", ()))
+        if above is not None:
+            setattr(above, child, module)
+        return module
+
+    def _stand_in(
+        self, name: str, members: Mapping[str, Any], above: ModuleType | None
+    ) -> ModuleType:
+        module = ModuleType(name, "Stand-in by pytest-lmmeval.")
+        vars(module).update(members)
+        # Every one is a package, so that modules below it are looked for among the peer's files.
+        folders = self._roots(name) if above is None else above.__path__
+        child = name.rpartition(".")[2]
+        module.__path__ = [f if above is None else f"{f}/{child}" for f in folders]
+        return module
+
+    def _roots(self, peer: str) -> list[str]:
+        """Return the folders of a peer's package: that which holds the task, then the installed."""
+        found = [str(folder) for folder in self._file.parents if folder.name == peer]
+        spec = importlib.machinery.PathFinder.find_spec(peer)
+        locations = (spec.submodule_search_locations if spec else None) or ()
+        return list(dict.fromkeys([*found, *locations]))
+
+    def _from_file(self, name: str, child: str, folders: Sequence[str]) -> ModuleType:
+        for folder in map(Path, folders):
+            for file in (folder / child / "__init__.py", folder / f"{child}.py"):
+                if file.is_file():
+                    return self.execute(file, name)
+        namespace = [str(Path(folder) / child) for folder in folders]
+        if any(map(_is_folder, namespace)):
+            self._modules[name] = module = ModuleType(name)
+            module.__path__ = namespace
+            return module
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+    def _import(
+        self,
+        name: str,
+        globals: Mapping[str, Any] | None = None,  # noqa: A002  # __import__'s own names
+        locals: Mapping[str, Any] | None = None,  # noqa: A002
+        fromlist: Sequence[str] | None = (),
+        level: int = 0,
+    ) -> ModuleType:
+        """What ``builtins.__import__`` does, for import statements of task modules."""
+        package = str((globals or {}).get("__package__") or "")
+        absolute = importlib.util.resolve_name("." * level + name, package) if level else name
+        if absolute.partition(".")[0] not in PEERS:
+            try:
+                return builtins.__import__(name, globals, locals, fromlist or (), level)
+            except ModuleNotFoundError as error:
+                missing = error.name or ""
+                if absolute not in self._fallbacks or not f"{absolute}.".startswith(f"{missing}."):
+                    raise
+        module = self.load(absolute)
+        if not fromlist:
+            return self.load(absolute.partition(".")[0])
+        names = getattr(module, "__all__", ()) if "*" in fromlist else fromlist
+        for member in names:
+            if not hasattr(module, member):
+                self._load_member(absolute, member)
+        return module
+
+    def _load_member(self, package: str, member: str) -> None:
+        try:
+            self.load(f"{package}.{member}")
+        except ModuleNotFoundError as error:
+            # The statement itself then says that there is no such name.
+            if error.name != f"{package}.{member}":
+                raise
+
+
+def _is_folder(path: str) -> bool:
+    return Path(path).is_dir()
