@@ -40,7 +40,8 @@ class RunConfig:
         samples: Doc ids to evaluate, by task name.
         output_path: Where results files go; None writes none.
         log_samples: Whether samples are written beside the results.
-        seed: Seeds for Python, NumPy, torch and few-shot sampling.
+        seed: lm-eval's four seeds: Python, NumPy, torch, few-shot sampling. The first three are
+            recorded and change nothing, because a task's own code is seeded per doc.
         system_instruction: System message put before every prompt.
         apply_chat_template: Whether plain prompts of a local model go through its chat template,
             or the template's name.
@@ -161,7 +162,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("output_path", Path, "Folder for results_*.json and samples_*.jsonl", "DIR"),
     Option("log_samples", texts.flag, "Whether samples are written beside the results", "BOOL"),
-    Option("seed", texts.seeds, "Seeds: one, or python,numpy,torch,fewshot", "N"),
+    Option("seed", texts.seeds, "Seed of few-shot sampling, or python,numpy,torch,fewshot", "N"),
     Option("system_instruction", str, "System message before every prompt", "TEXT"),
     Option(
         "apply_chat_template",

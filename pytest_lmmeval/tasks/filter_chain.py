@@ -12,6 +12,9 @@ from pytest_lmmeval.tasks.config import TaskConfig
 from pytest_lmmeval.tasks.filters import FILTERS, LMMS_FILTERS, StripThinkingFilter
 from pytest_lmmeval.tasks.functions import FunctionRef, Functions, describe
 from pytest_lmmeval.tasks.specs import FilterSpec, FilterStep
+from pytest_lmmeval.tasks.tagging_filters import POSFilter, SpanFilter
+
+_LM_EVAL_FILTERS = {**FILTERS, "format_span": SpanFilter, "regex_pos": POSFilter}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,7 @@ class FilterChain:
 
     @property
     def _known(self) -> Mapping[str, Any]:
-        return LMMS_FILTERS if self._config.dialect == "lmms_eval" else FILTERS
+        return LMMS_FILTERS if self._config.dialect == "lmms_eval" else _LM_EVAL_FILTERS
 
     def apply(self, resps: Sequence[Sequence[Any]], docs: Sequence[Mapping[str, Any]]) -> Filtered:
         """Filter the responses of several instances.

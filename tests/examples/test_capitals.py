@@ -81,4 +81,5 @@ def test_a_wrong_chat_template_fails_the_gate_and_the_lost_capitals_are_named(
         assert len(processes_of(capitals)) == 1
     assert done.returncode == 1, done.stdout
     assert "FAIL capitals: contains" in done.stdout
-    assert "expected 'Cairo', found 'The capital of Egypt is" in done.stdout
+    assert "lost doc" in done.stdout
+    assert "expected 'Cairo', found" in done.stdout

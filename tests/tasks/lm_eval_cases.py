@@ -46,6 +46,20 @@ SAID = [
 ]
 ONCE = [[text] for text in SAID]
 
+# Parts of speech and named entities, in and out of shape.
+TAGGED = [
+    "[('a', 'DET'), ('dog', 'NOUN')]",
+    "('a', 'DET') and ('b','NOUN')",
+    "no tags",
+    "PERSON: Ann, Bob $$ location: none",
+    "per : Ann\nDate:today$$",
+    "people: $ company:ACME, Umbrella $$ time: 3 pm",
+    "superperson: x",
+    "country: chad\ncontinent: africa $$$",
+    "",
+    "org: none, None $ loc: a: b",
+]
+
 HELPERS = """
 import math
 import re
@@ -97,6 +111,10 @@ def two_scores(references, predictions):
 def pairwise(items):
     reference, prediction = items
     return float(reference == prediction)
+
+
+def size(references, predictions):
+    return float(len(predictions[0]))
 
 
 class Shout:
@@ -263,6 +281,14 @@ TASKS = {
         aggregation: !function helpers.mean_square
         higher_is_better: true
     """,
+    "tagged": f"""{_PLAIN}
+    filter_list:
+      - name: tags
+        filter: [{{function: regex_pos}}, {{function: take_first}}]
+      - name: spans
+        filter: [{{function: format_span}}, {{function: take_first}}]
+    metric_list: [{{metric: !function helpers.size, aggregation: mean, higher_is_better: true}}]
+    """,
     "translated": f"""{_PLAIN}
     metric_list: [{{metric: bleu}}, {{metric: chrf}}, {{metric: chrf++}}, {{metric: ter}}]
     filter_list:
@@ -288,7 +314,8 @@ def write_cases(folder: TaskFolder) -> list[Case]:
     folder.write("all_choices.yaml", lm_eval_likelihood_cases.GROUP)
     for name, body in (TASKS | lm_eval_likelihood_cases.TASKS).items():
         folder.write(f"{name}.yaml", f"    task: {name}\n{body}")
-    cases = [Case(name, name, ONCE) for name in TASKS if name != "voted"]
+    said = {"tagged": [[text] for text in TAGGED]}
+    cases = [Case(name, name, said.get(name, ONCE)) for name in TASKS if name != "voted"]
     votes = [[a[0], SAID[(i + 1) % 10], a[0]] for i, a in enumerate(ONCE)]
     return [
         *cases,
