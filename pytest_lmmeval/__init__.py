@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         ModelUnavailable,
         RequestError,
         TaskError,
+        Unsupported,
         UsageError,
     )
     from pytest_lmmeval.evaluator import TaskEvaluation, evaluate, simple_evaluate
@@ -47,6 +48,7 @@ _HOMES = {
         "ModelUnavailable",
         "RequestError",
         "TaskError",
+        "Unsupported",
         "UsageError",
     ),
     "evaluator": ("TaskEvaluation", "evaluate", "simple_evaluate"),
@@ -92,6 +94,7 @@ __all__ = [
     "TemplateAPI",
     "TextPart",
     "UndecidedWarning",
+    "Unsupported",
     "UsageError",
     "Verdict",
     "create_model",

@@ -7,6 +7,7 @@
     ├── BaselineError         a baseline file that cannot be read or does not belong to this run
     └── ModelError            anything about the model under test
         ├── ModelUnavailable  nothing can be measured: no server, wrong key, wrong model name
+        ├── Unsupported       the model cannot be asked what one task asks
         └── RequestError      one request failed for good; its siblings go on
 
 Every message is one line or one paragraph for the user: it names the file and line, the key, the
@@ -68,6 +69,10 @@ class ModelError(LmmError):
 
 class ModelUnavailable(ModelError):
     """Nothing can be measured: no server, a wrong key, a wrong model name, no checkpoint."""
+
+
+class Unsupported(ModelError):
+    """The model cannot be asked what a task asks: likelihoods of a chat endpoint, for example."""
 
 
 class RequestError(ModelError):

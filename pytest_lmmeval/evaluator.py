@@ -81,6 +81,15 @@ class TaskEvaluation(Mapping[str, float]):
         return len(self.metrics)
 
 
+def unsupported(task: TaskConfig, model: LM) -> str | None:
+    """Return why a model cannot be asked what a task asks, or None if it can."""
+    likelihoods = "loglikelihood" if task.output_type == "multiple_choice" else task.output_type
+    if likelihoods in model.request_types:
+        return None
+    name = model.name or type(model).__name__
+    return f"{name} cannot answer {likelihoods} requests, which task {task.task!r} needs"
+
+
 def open_task(task: TaskConfig, config: RunConfig, model: LM) -> Task:
     """Return the task with the run's settings and the model's way of being asked."""
     return Task(
@@ -167,6 +176,9 @@ def evaluate(
     chosen = choose_tasks(tasks, config)
     pipeline = model if isinstance(model, Pipeline) else open_pipeline(model)
     try:
+        for task in chosen:
+            if problem := unsupported(task, pipeline.model):
+                raise UsageError(problem)
         opened = [open_task(task, config, pipeline.model) for task in chosen]
         shards = [Shard(task) for task in opened]
         pipeline.submit(shards)

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from pytest_lmmeval.errors import LmmError, ModelUnavailable
+from pytest_lmmeval.errors import LmmError, ModelUnavailable, Unsupported
 from pytest_lmmeval.judging import GateError, GateFailed, NotJudged, PartFailed, failed_docs
 from pytest_lmmeval.ledger import PartResult
 from pytest_lmmeval.lookahead import upcoming
@@ -85,8 +85,9 @@ class PartItem(BenchmarkItem):
             super().setup()
             return
         model, unavailable = self.plan.model_key, self.run.unavailable
-        if model in unavailable:
-            pytest.skip(f"no model: {unavailable[model]}")
+        for key in (model, self.plan.key):
+            if key in unavailable:
+                pytest.skip(f"not measured: {unavailable[key]}")
         try:
             super().setup()
             self.run.prepare(self.plan, self.funcargs)
@@ -100,6 +101,11 @@ class PartItem(BenchmarkItem):
         except ModelUnavailable as error:
             unavailable[model] = str(error)
             fail_plainly(error)
+        except Unsupported as error:
+            unavailable[self.plan.key] = str(error)
+            if self.plan.config.strict:
+                fail_plainly(error)
+            pytest.skip(str(error))
         except LmmError as error:
             fail_plainly(error)
 

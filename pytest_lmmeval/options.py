@@ -58,7 +58,8 @@ class RunConfig:
             defaults, which are none for a part and the rule's own for a gate.
         trust_remote_code: Whether code from a hub repository may run.
         confirm_run_unsafe_code: Whether tasks marked ``unsafe_code`` may run.
-        strict: Whether a gate without baseline or floor is an error wherever it comes from.
+        strict: Whether a gate without baseline, or a task that the model cannot be asked, is an
+            error wherever it comes from.
         by_command_line: Fields that the command line gave, which a suite must leave alone.
     """
 
@@ -192,7 +193,12 @@ OPTIONS: tuple[Option, ...] = (
     Option("max_failed", texts.share, "Share of docs that may fail, as in 0.5%%", "SHARE"),
     Option("trust_remote_code", texts.flag, "Let code from hub repositories run", None),
     Option("confirm_run_unsafe_code", texts.flag, "Let tasks run that execute model output", None),
-    Option("strict", texts.flag, "Make every gate without baseline or floor an error", None),
+    Option(
+        "strict",
+        texts.flag,
+        "Make gates without baseline, and tasks that the model cannot do, errors",
+        None,
+    ),
 )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pytest_lmmeval.errors import LmmError, UsageError
+from pytest_lmmeval.errors import LmmError, Unsupported, UsageError
 from pytest_lmmeval.evaluator import (
     TaskEvaluation,
     choose_tasks,
@@ -20,6 +20,7 @@ from pytest_lmmeval.evaluator import (
     evaluate,
     open_pipeline,
     open_task,
+    unsupported,
 )
 from pytest_lmmeval.judging import Judge, NotJudged, is_updated
 from pytest_lmmeval.ledger import Ledger, PartResult, TaskLedger
@@ -49,7 +50,7 @@ class BenchmarkRun:
         models: Models of this process.
         ledger: What was measured so far; filled in the process that sees everything.
         rows: The gates judged so far.
-        unavailable: By model, why nothing can be measured with it, once that is so.
+        unavailable: By model or plan, why nothing can be measured with it, once that is so.
     """
 
     def __init__(
@@ -94,10 +95,13 @@ class BenchmarkRun:
 
         Raises:
             ModelUnavailable: Nothing can be measured with it.
+            Unsupported: It cannot be asked what the task asks.
         """
         if plan.key in self._of_plan:
             return
         model = fixtures["lmm_models"].get(plan.model) if plan.model else fixtures["lmm_model"]
+        if problem := unsupported(plan.task, model):
+            raise Unsupported(problem)
         self._of_plan[plan.key] = self.pipeline(model)
 
     def pipeline(self, model: LM) -> Pipeline:
@@ -166,7 +170,7 @@ class BenchmarkRun:
         self._plans[plan.key] = plan
         task = self._scorer(plan)
         try:
-            reason = self.unavailable.get(plan.model_key)
+            reason = self.unavailable.get(plan.model_key) or self.unavailable.get(plan.key)
             verdict = self._judge.judge(plan, gate, task, reason)
         except NotJudged as skipped:
             if skipped.measured is not None:

@@ -120,3 +120,21 @@ def test_a_baseline_is_not_written_from_failed_docs(accepted: Project) -> None:
     assert path.read_bytes() == before
     assert result.ret == 1
     result.stdout.fnmatch_lines(["*1 of 200 docs failed*"])
+
+
+@pytest.mark.parametrize("args", [(), ("-n2",)], ids=["plain", "workers"])
+def test_a_task_that_the_model_cannot_be_asked_is_skipped_with_the_reason(
+    project: Project, args: tuple[str, ...]
+) -> None:
+    path = project.add_task("good")
+    choices = 'output_type: multiple_choice\ndoc_to_choice: ["1", "2"]\ndoc_to_target: 0\n'
+    text = path.read_text().replace('doc_to_target: "{{number}}"\n', choices)
+    kept = text.split("generation_kwargs")[0] + "parts: 4\nmetric_list: [{metric: acc}]\n"
+    path.write_text(kept)
+    result = project.run(TASK, "-rs", *args)
+    result.assert_outcomes(skipped=5)
+    result.stdout.fnmatch_lines(["*Scripted cannot answer loglikelihood requests, which task*"])
+    assert result.ret == 0
+    strict = project.run(TASK, "--lmm-strict", *args)
+    assert strict.parseoutcomes()["errors"] >= 1
+    assert strict.ret == 1
