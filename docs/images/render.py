@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-WIDTH = 124
+WIDTH = 112
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def main() -> None:
@@ -29,8 +31,11 @@ def main() -> None:
         env={**os.environ, "COLUMNS": str(WIDTH)},
     )
     console = Console(record=True, width=WIDTH, file=io.StringIO())
-    console.print(Text.from_ansi(done.stdout.strip()))
-    target.write_text(console.export_svg(title=" ".join(command)), encoding="utf-8")
+    shown = done.stdout.strip().replace(str(REPOSITORY), "~/pytest-lmmeval")
+    console.print(Text.from_ansi(shown))
+    svg = console.export_svg(title=" ".join(command).replace(" -p no:randomly", ""))
+    # Pictures in a README may not load fonts from elsewhere.
+    target.write_text(re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL), encoding="utf-8")
 
 
 if __name__ == "__main__":
