@@ -35,7 +35,8 @@ def main() -> None:
     console.print(Text.from_ansi(shown))
     svg = console.export_svg(title=" ".join(command).replace(" -p no:randomly", ""))
     # Pictures in a README may not load fonts from elsewhere.
-    target.write_text(re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL), encoding="utf-8")
+    svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)
+    target.write_text(svg.replace("Fira Code", "DejaVu Sans Mono, Menlo"), encoding="utf-8")
 
 
 if __name__ == "__main__":
