@@ -233,9 +233,15 @@ class Dispatcher:
         responses = [[r for r in run.responses[i] if r is not None] for i in run.doc_ids]
         run.responses = {}
         try:
-            samples = await self._in(
-                self._build_pool, run.shard.source.score, run.doc_ids, responses
-            )
+            if isinstance(self._model, AsyncLM):
+                # Answers must not wait for scores.
+                samples = await self._in(
+                    self._build_pool, run.shard.source.score, run.doc_ids, responses
+                )
+            else:
+                # A model in this process computes in a thread of its own; a third one that scores
+                # while this one builds would only make them fight for the interpreter.
+                samples = run.shard.source.score(run.doc_ids, responses)
         except Exception as error:  # a user's scoring code may raise anything: its shard ends
             self._end(run, error)
         else:
