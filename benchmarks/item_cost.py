@@ -6,7 +6,7 @@ the difference per doc. The two processes start differently, so each is also run
 that start-up is taken off. Of several rounds the smallest counts: whatever else the machine does
 can only add to CPU time.
 
-    python benchmarks/item_cost.py --docs 15000 --rounds 5
+    python benchmarks/item_cost.py --docs 15000 --rounds 8
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--docs", type=int, default=15_000)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=8)
     options = parser.parse_args()
     commands = {
         "bare engine": [sys.executable, "bare.py"],
