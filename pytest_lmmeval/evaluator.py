@@ -139,7 +139,7 @@ def open_pipeline(model: LM, workers: int = 1) -> Pipeline:
     pipeline = Pipeline(model, concurrency=concurrency(model, workers))
     try:
         pipeline.start()
-    except BaseException:
+    except BaseException:  # Ctrl-C too must not leave the loop's thread behind
         pipeline.close()
         raise
     return pipeline
