@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from child_cpu import cpu_seconds
 
 CONFTEST = """
 import pytest
@@ -49,16 +49,6 @@ from pytest_lmmeval import evaluate
 
 evaluate(Instant(), ["./bench.yaml"])
 """
-
-
-def cpu_seconds(command: list[str], folder: Path) -> float:
-    """Return the CPU seconds that a command and its children took."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    if done.returncode != 0:
-        raise SystemExit(f"{command} failed:\n{done.stdout}\n{done.stderr}")
-    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
 
 def write_project(folder: Path, docs: int) -> None:
