@@ -45,13 +45,13 @@ class ServerInfo:
 
     Attributes:
         base_url: Where its API is.
-        pid: The server's process id.
+        pid: The server's process id; None for one that was there before.
         log: What it writes.
         model: The name of the served model, if the section says.
     """
 
     base_url: str
-    pid: int
+    pid: int | None
     log: Path
     model: str
 
@@ -92,7 +92,7 @@ def stop_servers(state_dir: Path) -> None:
     """
     for state_file in sorted(state_dir.glob("server-*.json")):
         state = _read_state(state_file)
-        if state is not None:
+        if state is not None and not state.get("found"):
             _end(state)
         for suffix in (".json", ".lock", ".exit"):
             state_file.with_suffix(suffix).unlink(missing_ok=True)
@@ -111,7 +111,13 @@ class _Launch:
         self._state = _read_state(state_file) or {}
 
     def start(self) -> ServerInfo:
-        """Start the server through a keeper, and wait until it is ready."""
+        """Start the server through a keeper, and wait until it is ready.
+
+        One that already listens where the section allows it is used as it is.
+        """
+        if self._spec.reuse is not None and _listens(self._spec.reuse):
+            self._save(found=True, port=self._spec.reuse)
+            return self.attach()
         spec = self._spec.at(_free_port(self._spec.port))
         settings = {
             **self._owner,
@@ -130,13 +136,15 @@ class _Launch:
 
     def attach(self) -> ServerInfo:
         """Wait until the server is ready, if it is not, and say where it is."""
+        base_url = f"http://{HOST}:{self._state['port']}{self._spec.base_path.rstrip('/')}"
+        if self._state.get("found"):
+            return ServerInfo(base_url, None, self._log, self._spec.model)
         if "failure" in self._state:
             raise ModelUnavailable(self._state["failure"])
         if self._has_exited():
             raise self._failure("exited")
         if not self._state["ready"]:
             self._await_ready()
-        base_url = f"http://{HOST}:{self._state['port']}{self._spec.base_path.rstrip('/')}"
         return ServerInfo(base_url, self._state["server"], self._log, self._spec.model)
 
     def _await_ready(self) -> None:
@@ -233,6 +241,14 @@ def _ask(port: int, path: str) -> str:
     finally:
         connection.close()
     return "ready" if 200 <= status < 300 else f"HTTP {status}"
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection((HOST, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
 
 
 def _free_port(port: int | None) -> int:

@@ -18,6 +18,7 @@ class ServerSpec:
         cmd: The command; ``{port}`` and ``{python}`` (this interpreter) are replaced.
         env: Added to the environment; ``{port}`` is replaced.
         port: A port on 127.0.0.1, or None for a free one.
+        reuse: A port on 127.0.0.1; what already listens there is used instead, and is not stopped.
         ready: The path that answers with success once the server is ready.
         ready_timeout: Seconds that the server may take until then.
         base_path: Where the API begins.
@@ -28,6 +29,7 @@ class ServerSpec:
     cmd: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
     port: int | None = None
+    reuse: int | None = None
     ready: str = "/health"
     ready_timeout: float = 300
     base_path: str = "/v1"
@@ -50,7 +52,9 @@ class ServerSpec:
                 )
         values = {key: value for key, value in given.items() if value is not None}
         values["cmd"] = _command(values.get("cmd"))
-        values["port"] = _port(values.get("port", "auto"))
+        values["port"] = _port("port", values.get("port", "auto"))
+        if "reuse" in values:
+            values["reuse"] = _port("reuse", values["reuse"])
         values["ready_timeout"] = _seconds(values.get("ready_timeout", cls.ready_timeout))
         env = values.get("env", {})
         if not isinstance(env, Mapping):
@@ -78,11 +82,12 @@ def _command(cmd: Any) -> tuple[str, ...]:
     return tuple(str(word) for word in cmd)
 
 
-def _port(port: Any) -> int | None:
-    if port == "auto":
+def _port(key: str, port: Any) -> int | None:
+    if port == "auto" and key == "port":
         return None
     if isinstance(port, bool) or not isinstance(port, int) or not 0 < port < 65536:
-        raise UsageError(f"server: port must be auto or a number up to 65535, not {port!r}")
+        auto = "auto or " if key == "port" else ""
+        raise UsageError(f"server: {key} must be {auto}a number up to 65535, not {port!r}")
     return port
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -90,6 +91,7 @@ def test_a_server_is_ready_when_it_is_returned_and_gone_when_stopped(state: Path
     assert info.base_url.startswith("http://127.0.0.1:")
     assert info.base_url.endswith("/v1")
     assert info.model == "tiny"
+    assert info.pid is not None
     assert [info.pid] == launched(state)
     assert started_at(info.pid) is not None
     assert "loading" in info.log.read_text()
@@ -181,6 +183,7 @@ def test_a_server_that_dies_is_told_with_its_log_but_not_its_keys(state: Path) -
 
 def test_a_server_that_dies_later_is_told_to_who_asks_then(state: Path) -> None:
     info = ensure_server(spec(state), state, os.getpid())
+    assert info.pid is not None
     os.kill(info.pid, signal.SIGKILL)
     wait_until_gone(info.pid)
     with pytest.raises(ModelUnavailable, match=r"exited \(exit code -9\)"):
@@ -206,6 +209,29 @@ def test_a_port_that_is_taken_is_told(state: Path) -> None:
         ensure_server(spec(state, port=port), state, os.getpid())
 
 
+def test_a_server_that_already_listens_is_used_and_left_alone(state: Path, tmp_path: Path) -> None:
+    running = ensure_server(spec(state), state, os.getpid())
+    assert running.pid is not None
+    port = int(running.base_url.split(":")[2].partition("/")[0])
+    other = tmp_path / "other run"
+    reused = ensure_server(spec(state, reuse=port, model="tiny"), other, os.getpid())
+    assert (reused.base_url, reused.pid, reused.model) == (running.base_url, None, "tiny")
+    assert ensure_server(spec(state, reuse=port, model="tiny"), other, os.getpid()) == reused
+    assert launched(state) == [running.pid]
+    stop_servers(other)
+    assert started_at(running.pid) is not None
+
+
+def test_where_nothing_listens_yet_a_server_is_started_and_found_again(state: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    first = ensure_server(spec(state, port=port, reuse=port), state, os.getpid())
+    # The second worker of a run sees the server of the first, not a stranger's.
+    assert ensure_server(spec(state, port=port, reuse=port), state, os.getpid()) == first
+    assert launched(state) == [first.pid]
+
+
 @pytest.mark.parametrize(
     ("section", "named"),
     [
@@ -213,6 +239,7 @@ def test_a_port_that_is_taken_is_told(state: Path) -> None:
         ({}, "cmd must be a list of words"),
         ({"cmd": "serve --port 1"}, "cmd must be a list of words"),
         ({"cmd": ["x"], "port": 70000}, "port must be auto or a number"),
+        ({"cmd": ["x"], "reuse": "auto"}, "reuse must be a number"),
         ({"cmd": ["x"], "ready": "health"}, "ready must be a path"),
         ({"cmd": ["x"], "ready_timeout": "long"}, "ready_timeout must be a number"),
         ({"cmd": ["x"], "env": ["A=1"]}, "env must be a mapping"),
