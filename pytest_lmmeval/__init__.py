@@ -18,10 +18,12 @@ if TYPE_CHECKING:
         ModelUnavailable,
         RequestError,
         TaskError,
+        TaskUnavailable,
         Unsupported,
         UsageError,
     )
-    from pytest_lmmeval.evaluator import TaskEvaluation, evaluate, simple_evaluate
+    from pytest_lmmeval.evaluations import Evaluations, GroupEvaluation, TaskEvaluation
+    from pytest_lmmeval.evaluator import evaluate, simple_evaluate
     from pytest_lmmeval.models.api import TemplateAPI
     from pytest_lmmeval.models.base import LM, AsyncLM
     from pytest_lmmeval.models.registry import create_model, register_model
@@ -48,10 +50,12 @@ _HOMES = {
         "ModelUnavailable",
         "RequestError",
         "TaskError",
+        "TaskUnavailable",
         "Unsupported",
         "UsageError",
     ),
-    "evaluator": ("TaskEvaluation", "evaluate", "simple_evaluate"),
+    "evaluations": ("Evaluations", "GroupEvaluation", "TaskEvaluation"),
+    "evaluator": ("evaluate", "simple_evaluate"),
     "models.api": ("TemplateAPI",),
     "models.base": ("LM", "AsyncLM"),
     "models.registry": ("create_model", "register_model"),
@@ -76,6 +80,8 @@ __all__ = [
     "AsyncLM",
     "BaselineError",
     "DataError",
+    "Evaluations",
+    "GroupEvaluation",
     "ImagePart",
     "Instance",
     "LmmError",
@@ -91,6 +97,7 @@ __all__ = [
     "TaskError",
     "TaskEvaluation",
     "TaskManager",
+    "TaskUnavailable",
     "TemplateAPI",
     "TextPart",
     "UndecidedWarning",

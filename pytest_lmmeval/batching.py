@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from pytest_lmmeval.errors import RequestError
+from pytest_lmmeval.errors import ModelUnavailable, RequestError
 from pytest_lmmeval.models.base import LM
 from pytest_lmmeval.records import Failure, Instance, Response
 from pytest_lmmeval.shards import Run
@@ -13,11 +13,21 @@ from pytest_lmmeval.shards import Run
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One instance on its way: the shard it belongs to and its place among its doc's."""
+    """One instance on its way.
+
+    Attributes:
+        run: The shard it belongs to.
+        instance: The request.
+        position: Its place among its doc's.
+        key: What identical requests have in common; None for one that is always asked.
+        alone: Whether it is asked even if an identical one is in flight.
+    """
 
     run: Run
     instance: Instance
     position: int
+    key: tuple[object, bytes] | None = None
+    alone: bool = False
 
 
 def batches(requests: Sequence[Request], size: int) -> Iterable[Sequence[Request]]:
@@ -61,6 +71,22 @@ def answer_batch(model: LM, instances: Sequence[Instance]) -> list[Response]:
             "model", f"{type(model).__name__} returned {len(answers)} answers to {len(instances)}"
         )
     return answers
+
+
+def answer_each(model: LM, instances: Sequence[Instance]) -> list[Response]:
+    """Ask for a batch; if the model raises, ask for each request alone to find the culprit.
+
+    Raises:
+        ModelUnavailable: Nothing can be measured with the model.
+    """
+    try:
+        return answer_batch(model, instances)
+    except ModelUnavailable:
+        raise
+    except Exception as error:  # one broken request must not take its batch with it
+        if len(instances) == 1:
+            return [failed(error)]
+        return [response for instance in instances for response in answer_each(model, [instance])]
 
 
 def failed(error: Exception) -> Response:

@@ -20,12 +20,13 @@ from pytest_lmmeval.selection import VIRTUAL_FOLDER, is_suite
 from pytest_lmmeval.state import run_of
 
 if TYPE_CHECKING:
-    from pytest_lmmeval.tasks.manager import TaskManager, TaskSpec
+    from pytest_lmmeval.tasks.manager import TaskSpec
 
 
 def items_of(plan: TaskPlan, parent: pytest.Collector) -> list[pytest.Item]:
     """Return a task's items: its parts, then its gates."""
     register_tags(parent.config, plan.tags)
+    run_of(parent.config).plans[plan.key] = plan
     parts = [
         PartItem.from_parent(parent, name=part.name, part=part, plan=plan)
         for part in (Part(plan, index) for index in range(plan.parts))
@@ -68,8 +69,27 @@ class SuiteFile(pytest.File):
         return [SuiteTask.from_parent(self, name=plan.name, plan=plan) for plan in plans]
 
 
+class GroupFile(pytest.File):
+    """A group's YAML: a collector per task."""
+
+    def __init__(self, *, specs: Sequence[TaskSpec], **kw: object) -> None:
+        super().__init__(**kw)  # type: ignore[arg-type]  # pytest.File's arguments, untyped there
+        self.specs = specs
+
+    def collect(self) -> Iterable[pytest.Collector]:
+        """Plan the tasks."""
+        config = run_of(self.config).config
+        for spec in self.specs:
+            name = spec.name.replace("::", ".")
+            try:
+                plan = plan_task(spec, config, f"{self.nodeid}::{name}")
+            except LmmError as error:
+                raise self.CollectError(str(error)) from None
+            yield SuiteTask.from_parent(self, name=name, plan=plan)
+
+
 class SuiteTask(pytest.Collector):
-    """A task within a suite."""
+    """A task within a suite or a group."""
 
     def __init__(self, *, plan: TaskPlan, **kw: object) -> None:
         super().__init__(**kw)  # type: ignore[arg-type]  # pytest.Collector's, untyped there
@@ -101,11 +121,18 @@ def register_tags(config: pytest.Config, tags: Sequence[str]) -> None:
             config.addinivalue_line("markers", f"{name}: benchmarks with the tag or group {tag!r}")
 
 
-def task_manager(config: pytest.Config) -> TaskManager:
-    """Return the index of tasks that this run knows by name."""
+def select_tasks(config: pytest.Config, names: Sequence[str]) -> list[TaskSpec]:
+    """Return the tasks that names stand for in this run.
+
+    Raises:
+        UsageError: A name stands for nothing.
+        TaskError: A task or group file cannot be used.
+    """
     from pytest_lmmeval.tasks.manager import TaskManager
 
-    return TaskManager(include_path=run_of(config).config.include_path)
+    settings = run_of(config).config
+    manager = TaskManager(include_path=settings.include_path)
+    return manager.select(names, dialect=settings.forced_dialect)
 
 
 def collector_at(path: Path, parent: pytest.Collector) -> pytest.Collector:
@@ -114,10 +141,12 @@ def collector_at(path: Path, parent: pytest.Collector) -> pytest.Collector:
     if is_suite(path):
         return SuiteFile.from_parent(parent, path=path, nodeid=nodeid)
     try:
-        (spec,) = task_manager(parent.config).select([str(path)])
+        specs = select_tasks(parent.config, [str(path)])
     except LmmError as error:
         return BrokenFile.from_parent(parent, path=path, nodeid=nodeid, reason=str(error))
-    return TaskFile.from_parent(parent, path=path, nodeid=nodeid, spec=spec)
+    if len(specs) != 1 or specs[0].groups:
+        return GroupFile.from_parent(parent, path=path, nodeid=nodeid, specs=specs)
+    return TaskFile.from_parent(parent, path=path, nodeid=nodeid, spec=specs[0])
 
 
 def named_tasks(session: pytest.Session) -> list[TaskFile]:
@@ -129,7 +158,7 @@ def named_tasks(session: pytest.Session) -> list[TaskFile]:
     selection = run_of(session.config).selection
     if not selection.names:
         return []
-    specs = task_manager(session.config).select(selection.names)
+    specs = select_tasks(session.config, selection.names)
     return [
         TaskFile.from_parent(
             session, path=spec.path, nodeid=_spec_node_id(spec, session.config), spec=spec
@@ -154,7 +183,8 @@ def _spec_node_id(spec: TaskSpec, config: pytest.Config) -> str:
     """Return the file's own path if it is the project's and holds just this task."""
     own = spec.path.stem == spec.name and spec.path.is_relative_to(config.rootpath)
     if spec.library or not own:
-        return f"{VIRTUAL_FOLDER}/{spec.name}.yaml"
+        # A task that a group defines is called group::task.
+        return f"{VIRTUAL_FOLDER}/{spec.name.replace('::', '.')}.yaml"
     return node_id(spec.path, config)
 
 

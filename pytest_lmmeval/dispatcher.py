@@ -7,7 +7,8 @@
   leaves a waiter hanging.
 
 A request is built when a slot is free for it, so memory is a function of the concurrency and not of
-the docs.
+the docs. One that is identical to another is not sent (``sharing`` has the rules). A doc of several
+rounds is continued before another one is begun.
 """
 
 from __future__ import annotations
@@ -17,13 +18,15 @@ import concurrent.futures as cf
 import os
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
-from pytest_lmmeval.batching import Request, answer_batch, batches, failed
+from pytest_lmmeval.batching import Request, answer_each, batches, failed
 from pytest_lmmeval.errors import LmmError, ModelUnavailable, RequestError
 from pytest_lmmeval.models.base import LM, AsyncLM
 from pytest_lmmeval.records import Failure, Instance, Response
 from pytest_lmmeval.shards import Progress, Run
+from pytest_lmmeval.sharing import Key, SharedAnswers, request_keys
 
 T = TypeVar("T")
 
@@ -41,6 +44,8 @@ class Dispatcher:
         self._opening: deque[Run] = deque()
         self._docs: deque[tuple[Run, int]] = deque()
         self._requests: deque[Request] = deque()
+        self._to_continue: deque[tuple[Run, int]] = deque()
+        self._shared = SharedAnswers()
         self._live: set[Run] = set()
         self._tasks: set[asyncio.Future[None]] = set()
         self._build_pool = cf.ThreadPoolExecutor(min(4, os.cpu_count() or 1), "lmm-build")
@@ -118,23 +123,48 @@ class Dispatcher:
 
     async def _build(self, run: Run, doc_id: int) -> list[Request]:
         """Build a doc's requests; a doc whose media cannot be read has none and has failed."""
-        source = run.shard.source
-        try:
-            if source.has_media:
-                instances = await self._in(self._build_pool, source.instances, doc_id)
-            else:
-                instances = source.instances(doc_id)
-        except RequestError as error:
-            run.responses[doc_id] = [Response(failure=Failure(error.kind, error.message))]
-            self._finish_doc(run, doc_id)
+        run.responses[doc_id] = []
+        return await self._extend(run, doc_id, partial(run.shard.source.instances, doc_id))
+
+    async def _build_next_round(self, run: Run, doc_id: int) -> list[Request]:
+        """Build the requests that follow from a doc's responses; without any, the doc is done."""
+        if run.result.done():
             return []
+        answered = [response for response in run.responses[doc_id] if response is not None]
+        build = partial(run.shard.source.next_instances, doc_id, answered)
+        return await self._extend(run, doc_id, build)
+
+    async def _extend(
+        self, run: Run, doc_id: int, build: Callable[[], list[Instance]]
+    ) -> list[Request]:
+        source, responses = run.shard.source, run.responses[doc_id]
+        built: list[tuple[Instance, Key | None]] = []
+        try:
+            if source.has_media or source.has_rounds:
+                built = await self._in(self._build_pool, self._keyed, run, build)
+            else:
+                built = self._keyed(run, build)
+        except RequestError as error:
+            responses.append(Response(failure=Failure(error.kind, error.message)))
         except Exception as error:  # a user's prompt code may raise anything: its shard ends
             self._end(run, error)
+        if run.result.done():
             return []
-        run.responses[doc_id] = [None] * len(instances)
-        if not instances:
+        first = len(responses)
+        responses += [None] * len(built)
+        if not built:
             self._finish_doc(run, doc_id)
-        return [Request(run, instance, i) for i, instance in enumerate(instances)]
+        return [Request(run, instance, first + i, key) for i, (instance, key) in enumerate(built)]
+
+    def _keyed(
+        self, run: Run, build: Callable[[], list[Instance]]
+    ) -> list[tuple[Instance, Key | None]]:
+        instances = build()
+        # The last digits of an answer depend on its batch. Where the parts of a task may run in
+        # several processes, what a part gets must not depend on which of them run here.
+        in_batches = not isinstance(self._model, AsyncLM) and self._model.batch_size > 1
+        scope = run.scope if in_batches and run.shard.count > 1 else None
+        return list(zip(instances, request_keys(instances, scope), strict=True))
 
     # Sending.
 
@@ -142,7 +172,9 @@ class Dispatcher:
         """One slot: take the next request, or build the next doc's, and see it answered."""
         while True:
             request = await self._next_request()
-            if request.run.result.done():
+            if not self._must_ask(request):
+                # A long run of answers that are known must not hold up the loop.
+                await asyncio.sleep(0)
                 continue
             self._progress.in_flight += 1
             try:
@@ -154,21 +186,24 @@ class Dispatcher:
                 response = failed(error)
             finally:
                 self._progress.in_flight -= 1
-            self._deliver(request, response)
+            self._answered(request, response)
 
     async def _next_request(self) -> Request:
         while True:
             if self._requests:
                 return self._requests.popleft()
-            if not self._docs:
+            if self._to_continue:
+                self._requests.extend(await self._build_next_round(*self._to_continue.popleft()))
+            elif self._docs:
+                run, doc_id = self._docs.popleft()
+                if not run.result.done():
+                    self._requests.extend(await self._build(run, doc_id))
+            else:
                 self._arrived.clear()
                 await self._arrived.wait()
                 continue
-            run, doc_id = self._docs.popleft()
-            if not run.result.done():
-                self._requests.extend(await self._build(run, doc_id))
-                if len(self._requests) > 1:
-                    self._arrived.set()
+            if len(self._requests) > 1:
+                self._arrived.set()
 
     async def _work_through_batches(self) -> None:
         """Send batches sorted by length.
@@ -182,8 +217,20 @@ class Dispatcher:
             requests = await self._build(run, doc_id)
             while len(requests) < size * BATCHES_SORTED_TOGETHER and self._next_is_of(run):
                 requests += await self._build(*self._docs.popleft())
-            for batch in batches(requests, size):
-                await self._send_batch(batch)
+            self._requests.extend(requests)
+            await self._send_all(size)
+
+    async def _send_all(self, size: int) -> None:
+        """Send what is built, and what follows from it: failed requests' followers, next rounds."""
+        while self._requests or self._to_continue:
+            await asyncio.sleep(0)
+            while self._to_continue:
+                self._requests.extend(await self._build_next_round(*self._to_continue.popleft()))
+            asked = [request for request in self._requests if self._must_ask(request)]
+            self._requests.clear()
+            for batch in batches(asked, size):
+                if self._dead is None:
+                    await self._send_batch(batch)
 
     def _next_is_of(self, run: Run) -> bool:
         return bool(self._docs) and self._docs[0][0] is run and not run.result.done()
@@ -191,27 +238,36 @@ class Dispatcher:
     async def _send_batch(self, batch: Sequence[Request]) -> None:
         self._progress.in_flight += len(batch)
         try:
-            responses = await self._in(self._model_pool, self._answer, [r.instance for r in batch])
+            instances = [request.instance for request in batch]
+            responses = await self._in(self._model_pool, answer_each, self._model, instances)
         except ModelUnavailable as error:
             self._die(error)
             return
         finally:
             self._progress.in_flight -= len(batch)
         for request, response in zip(batch, responses, strict=True):
-            self._deliver(request, response)
-
-    def _answer(self, instances: Sequence[Instance]) -> list[Response]:
-        """Ask for a batch; if the model raises, ask for each request alone to find the culprit."""
-        try:
-            return answer_batch(self._model, instances)
-        except ModelUnavailable:
-            raise
-        except Exception as error:  # one broken request must not take its batch with it
-            if len(instances) == 1:
-                return [failed(error)]
-            return [response for instance in instances for response in self._answer([instance])]
+            self._answered(request, response)
 
     # Finishing.
+
+    def _must_ask(self, request: Request) -> bool:
+        """Whether a request has to be sent: its shard goes on, and no other one stands for it."""
+        if request.run.result.done():
+            return False
+        known = self._shared.find(request)
+        if known is not None:
+            self._deliver(request, known)
+        return known is None and not self._shared.follow(request)
+
+    def _answered(self, request: Request, response: Response) -> None:
+        self._deliver(request, response)
+        for waiting in self._shared.settle(request, response):
+            known = self._shared.find(waiting)
+            if known is not None:
+                self._deliver(waiting, known)
+            else:
+                self._requests.append(waiting)
+                self._arrived.set()
 
     def _deliver(self, request: Request, response: Response) -> None:
         run, doc_id = request.run, request.instance.doc_id
@@ -219,7 +275,13 @@ class Dispatcher:
             return
         responses = run.responses[doc_id]
         responses[request.position] = response
-        if None not in responses:
+        if None in responses:
+            return
+        answered = all(r is not None and r.is_answered for r in responses)
+        if run.shard.source.has_rounds and answered:
+            self._to_continue.append((run, doc_id))
+            self._arrived.set()
+        else:
             self._finish_doc(run, doc_id)
 
     def _finish_doc(self, run: Run, doc_id: int) -> None:
@@ -255,9 +317,8 @@ class Dispatcher:
     def _die(self, error: LmmError) -> None:
         """The model is gone: nothing that is queued or comes later can be answered."""
         self._dead = error
-        self._requests.clear()
-        self._docs.clear()
-        self._opening.clear()
+        for queue in (self._requests, self._to_continue, self._docs, self._opening):
+            queue.clear()
         for run in list(self._live):
             self._end(run, error)
 

@@ -3,6 +3,7 @@
     LmmError
     ├── UsageError            an option, an argument or a name that the user gave
     ├── TaskError             a task or suite file, or a function that it names, is at fault
+    │   └── TaskUnavailable   it cannot run here: a package that it needs is missing
     ├── DataError             a data set, split or column that is not there
     ├── BaselineError         a baseline file that cannot be read or does not belong to this run
     └── ModelError            anything about the model under test
@@ -55,6 +56,10 @@ class TaskError(LmmError):
         return type(self), (self.message, self.path, self.line)
 
 
+class TaskUnavailable(TaskError):
+    """A task cannot run here, and its file is right: a package that it needs is not installed."""
+
+
 class DataError(LmmError):
     """A data set, a split or a column is not there, or the data cannot be read."""
 
@@ -92,7 +97,21 @@ class RequestError(ModelError):
         return type(self), (self.kind, self.message)
 
 
-def nearest(name: str, choices: Iterable[str]) -> str:
+# Characters of somebody else's message that ours repeats.
+_LONGEST = 600
+
+
+def describe(error: BaseException) -> str:
+    """Return an exception as ``Type: message`` on one line, cut where it goes on and on."""
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # An exception of somebody else's may fail to say what it is.
+        text = ""
+    text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def nearest(name: str, choices: Iterable[str], cutoff: float = 0.6) -> str:
     """Return ``" Did you mean 'x'?"`` for the closest of ``choices``, or an empty string."""
-    close = difflib.get_close_matches(name, sorted(choices), n=1, cutoff=0.6)
+    close = difflib.get_close_matches(name, sorted(choices), n=1, cutoff=cutoff)
     return f" Did you mean {close[0]!r}?" if close else ""

@@ -7,87 +7,38 @@ layout. ``evaluate`` returns the results as objects. The pytest plugin is a clie
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from pytest_lmmeval.errors import UsageError, nearest
+from pytest_lmmeval.errors import UsageError
+from pytest_lmmeval.evaluations import Evaluations, GroupEvaluation, TaskEvaluation
 from pytest_lmmeval.ledger import TaskLedger
 from pytest_lmmeval.models.base import LM, AsyncLM
 from pytest_lmmeval.options import RunConfig, with_settings
 from pytest_lmmeval.pipeline import Pipeline
-from pytest_lmmeval.records import MetricResult, OutcomeCounts, Sample
+from pytest_lmmeval.records import Sample
+from pytest_lmmeval.serving import own_servers
 from pytest_lmmeval.shards import Shard
 from pytest_lmmeval.tasks.config import TaskConfig
+from pytest_lmmeval.tasks.group_results import sum_up_group
+from pytest_lmmeval.tasks.groups import SelectedGroup
+from pytest_lmmeval.tasks.instances import UNSUPPORTED, request_type
 from pytest_lmmeval.tasks.manager import TaskManager
 from pytest_lmmeval.tasks.task import Task, TaskSettings
 
 Tasks: TypeAlias = str | Path | TaskConfig | Sequence[str | Path | TaskConfig]
 
 
-class UnknownMetric(UsageError, KeyError):
-    """A task was not measured by this metric. A ``KeyError`` too, as mappings need it."""
-
-    def __str__(self) -> str:
-        # KeyError's own is the repr of the text.
-        return str(self.args[0])
-
-
-@dataclass(frozen=True)
-class TaskEvaluation(Mapping[str, float]):
-    """What a task measured; a mapping from metrics to values.
-
-    ``result["exact_match"]`` works where the metric has one filter, ``result["exact_match,none"]``
-    always.
-
-    Attributes:
-        name: Name of the task.
-        config: Its configuration.
-        metrics: All metric results, by ``"metric,filter"``.
-        counts: Outcomes of the docs. A failed doc is in no metric.
-        samples: All samples, in doc order.
-        about: Fingerprint of the task and identity of the model.
-    """
-
-    name: str
-    config: TaskConfig = field(repr=False)
-    metrics: Mapping[str, MetricResult]
-    counts: OutcomeCounts
-    samples: Sequence[Sample] = field(repr=False, default=())
-    about: Mapping[str, Any] = field(repr=False, default_factory=dict)
-
-    def result(self, name: str) -> MetricResult:
-        """Return one metric result.
-
-        Raises:
-            UnknownMetric: There is none of this name, or several.
-        """
-        found = [key for key in self.metrics if name in (key, key.partition(",")[0])]
-        if len(found) != 1:
-            known = ", ".join(self.metrics)
-            problem = f"is ambiguous: {', '.join(found)}" if found else f"was not measured: {known}"
-            raise UnknownMetric(
-                f"{self.name}: metric {name!r} {problem}.{nearest(name, self.metrics)}"
-            )
-        return self.metrics[found[0]]
-
-    def __getitem__(self, name: str) -> float:
-        return self.result(name).value
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.metrics)
-
-    def __len__(self) -> int:
-        return len(self.metrics)
-
-
 def unsupported(task: TaskConfig, model: LM) -> str | None:
     """Return why a model cannot be asked what a task asks, or None if it can."""
-    likelihoods = "loglikelihood" if task.output_type == "multiple_choice" else task.output_type
-    if likelihoods in model.request_types:
+    needed = request_type(task.output_type)
+    if needed in model.request_types or task.output_type in UNSUPPORTED:
+        # What cannot be asked at all is refused where the task is opened, with its own reason.
         return None
     name = model.name or type(model).__name__
-    return f"{name} cannot answer {likelihoods} requests, which task {task.task!r} needs"
+    return f"{name} cannot answer {needed} requests, which task {task.task!r} needs"
 
 
 def open_task(task: TaskConfig, config: RunConfig, model: LM) -> Task:
@@ -110,6 +61,9 @@ def open_task(task: TaskConfig, config: RunConfig, model: LM) -> Task:
             chat=model.chat,
             trust_remote_code=config.trust_remote_code,
             confirm_run_unsafe_code=config.confirm_run_unsafe_code,
+            output_path=config.output_path,
+            parity=config.parity,
+            random_seeds=config.seed[:2],
         ),
     )
 
@@ -152,7 +106,7 @@ def evaluate(
     *,
     on_progress: Callable[[Pipeline], None] | None = None,
     **settings: Any,
-) -> dict[str, TaskEvaluation]:
+) -> Evaluations:
     """Evaluate tasks on a model, all their requests in one stream.
 
     Args:
@@ -164,31 +118,43 @@ def evaluate(
         **settings: Fields of ``RunConfig`` that differ from ``config``.
 
     Returns:
-        One evaluation per task, in order, by name.
+        One evaluation per task, in order, by name; its ``groups`` hold those of groups.
 
     Raises:
         UsageError: No such task or setting.
         TaskError: A task file is wrong, or a function that it names failed.
+        TaskUnavailable: A task needs a package, for example, that is not installed.
         DataError: A data set is not there.
         ModelUnavailable: Nothing can be measured with the model.
     """
     config = with_settings(config or RunConfig(), **settings)
     chosen = choose_tasks(tasks, config)
-    pipeline = model if isinstance(model, Pipeline) else open_pipeline(model)
-    try:
-        for task in chosen:
+    with nullcontext(model) if isinstance(model, Pipeline) else _own_pipeline(model) as pipeline:
+        for task in chosen.tasks:
             if problem := unsupported(task, pipeline.model):
                 raise UsageError(problem)
-        opened = [open_task(task, config, pipeline.model) for task in chosen]
+        opened = [open_task(task, config, pipeline.model) for task in chosen.tasks]
+        for own in opened:
+            own.check_requirements()
         shards = [Shard(task) for task in opened]
         pipeline.submit(shards)
         tick = (lambda: on_progress(pipeline)) if on_progress else None
-        return {
+        found = {
             task.name: sum_up(task, pipeline.result(shard, tick=tick), pipeline.model)
             for task, shard in zip(opened, shards, strict=True)
         }
-    finally:
-        if pipeline is not model:
+        return Evaluations(found, sum_up_groups(chosen.groups, found))
+
+
+@contextmanager
+def _own_pipeline(model: LM) -> Iterator[Pipeline]:
+    """Give a started pipeline of a model, whose server is launched if it asks for one."""
+    with own_servers() as servers:
+        servers.serve(model)
+        pipeline = open_pipeline(model)
+        try:
+            yield pipeline
+        finally:
             pipeline.close()
 
 
@@ -201,7 +167,29 @@ def sum_up(task: Task, samples: Sequence[Sample], model: LM) -> TaskEvaluation:
     return TaskEvaluation(task.name, task.config, metrics, ledger.counts, tuple(samples), about)
 
 
-def choose_tasks(tasks: Tasks, config: RunConfig) -> list[TaskConfig]:
+def sum_up_groups(
+    groups: Sequence[SelectedGroup], tasks: Mapping[str, TaskEvaluation]
+) -> dict[str, GroupEvaluation]:
+    """Aggregate the groups through which tasks were selected."""
+    measured = {name: list(task.metrics.values()) for name, task in tasks.items()}
+    made = [sum_up_group(group, measured) for group in groups]
+    return {results.name: GroupEvaluation(results) for results in made}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is to be evaluated.
+
+    Attributes:
+        tasks: The tasks.
+        groups: The groups through which they were chosen.
+    """
+
+    tasks: Sequence[TaskConfig]
+    groups: Sequence[SelectedGroup]
+
+
+def choose_tasks(tasks: Tasks, config: RunConfig) -> Choice:
     """Return the tasks that names and the like stand for.
 
     Raises:
@@ -209,16 +197,19 @@ def choose_tasks(tasks: Tasks, config: RunConfig) -> list[TaskConfig]:
     """
     manager = TaskManager(include_path=config.include_path)
     chosen: list[TaskConfig] = []
+    groups: dict[str, SelectedGroup] = {}
     for task in [tasks] if isinstance(tasks, str | Path | TaskConfig) else tasks:
         if isinstance(task, TaskConfig):
             chosen.append(task)
         else:
-            chosen += [spec.config for spec in manager.select([str(task)])]
+            specs = manager.select([str(task)], dialect=config.forced_dialect)
+            chosen += [spec.config for spec in specs]
+            groups |= {own.group.name: own for spec in specs for own in spec.within}
     names = [task.task for task in chosen]
     twice = {name for name in names if names.count(name) > 1}
     if twice:
         raise UsageError(f"selected twice: {', '.join(sorted(twice))}")
-    return chosen
+    return Choice(chosen, list(groups.values()))
 
 
 def simple_evaluate(
@@ -272,6 +263,7 @@ def simple_evaluate(
             for e in evaluations.values()
         ],
         config,
+        [group.results for group in evaluations.groups.values()],
     )
     if log_samples:
         results["samples"] = {

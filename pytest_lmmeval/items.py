@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from pytest_lmmeval.errors import LmmError, ModelUnavailable, Unsupported
+from pytest_lmmeval.errors import LmmError, ModelUnavailable, TaskUnavailable, Unsupported
 from pytest_lmmeval.judging import GateError, GateFailed, NotJudged, PartFailed, failed_docs
 from pytest_lmmeval.ledger import PartResult
 from pytest_lmmeval.lookahead import upcoming
@@ -101,7 +101,7 @@ class PartItem(BenchmarkItem):
         except ModelUnavailable as error:
             unavailable[model] = str(error)
             fail_plainly(error)
-        except Unsupported as error:
+        except (Unsupported, TaskUnavailable) as error:
             unavailable[self.plan.key] = str(error)
             if self.plan.config.strict:
                 fail_plainly(error)
@@ -155,6 +155,8 @@ class GateItem(BenchmarkItem):
             self.verdict = self.run.judge(self.plan, self.gate)
         except NotJudged as reason:
             pytest.skip(str(reason))
+        except LmmError as error:
+            fail_plainly(error)
         self.user_properties += verdict_properties(
             self.plan.suite, self.plan.config.variant, self.verdict
         )

@@ -217,7 +217,8 @@ def metric_scores(measured: TaskLedger, gate: GatePlan, task: Task) -> MetricSco
         LmmError: No doc has a score for the gate's metric, or its aggregation failed.
     """
     docs = list(measured.docs)
-    answered = [doc for doc in docs if doc.outcome != "failed"]
+    # A doc is truncated without a score when its prompt was too long to be put.
+    answered = [doc for doc in docs if doc.scores or doc.outcome not in ("failed", "truncated")]
     without = [doc.doc_id for doc in answered if gate.key not in doc.scores]
     if without:
         ids = ", ".join(map(str, without[:LOST_SHOWN]))
@@ -232,7 +233,7 @@ def metric_scores(measured: TaskLedger, gate: GatePlan, task: Task) -> MetricSco
         higher_is_better=task.higher_is_better(gate.key.partition(",")[0]),
         scale=task.scale(gate.key.partition(",")[0]),
         doc_ids=[doc.doc_id for doc in docs],
-        scores=[doc.scores[gate.key] if doc.outcome != "failed" else None for doc in docs],
+        scores=[doc.scores.get(gate.key) for doc in docs],
         value=result.value if result is not None else None,
         stderr=result.stderr if result is not None else None,
         clusters=[doc.cluster for doc in docs] if clustered else None,

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +12,7 @@ import pytest
 from pytest_lmmeval.models.base import LM
 from pytest_lmmeval.options import RunConfig
 from pytest_lmmeval.plans import ModelPlan, run_model
+from pytest_lmmeval.serving import Servers
 
 NO_MODEL = "no model under test: give --lmm-model and --lmm-model-args"
 
@@ -91,24 +89,16 @@ class ModelPool:
         )
 
     def _launch(self, server: Mapping[str, Any]) -> dict[str, str]:
-        """Return where the server is, launching it unless another process of the run has."""
-        from pytest_lmmeval.models.server import ensure_server
-        from pytest_lmmeval.models.server_spec import ServerSpec
-
-        self._server_folder.mkdir(mode=0o700, exist_ok=True)
-        owner = os.getpid() if self.worker is None else os.getppid()
-        info = ensure_server(ServerSpec.from_mapping(server), self._server_folder, owner)
+        """Return where a suite's server is, launching it unless another process of the run has."""
+        info = self.servers.launch(server)
         return {"base_url": info.base_url} | ({"model": info.model} if info.model else {})
+
+    @property
+    def servers(self) -> Servers:
+        """The servers of the run, which end with the process that owns it."""
+        return Servers(self.run_id, os.getpid() if self.worker is None else os.getppid())
 
     def stop_servers(self) -> None:
         """Stop what this run launched. For the process that owns the run."""
-        if self.worker is None and self._server_folder.is_dir():
-            from pytest_lmmeval.models.server import stop_servers
-
-            stop_servers(self._server_folder)
-            shutil.rmtree(self._server_folder, ignore_errors=True)
-
-    @property
-    def _server_folder(self) -> Path:
-        """Where the processes of this run, and no other, find the servers that one launched."""
-        return Path(tempfile.gettempdir()) / f"pytest-lmmeval-{self.run_id}"
+        if self.worker is None:
+            self.servers.stop()

@@ -1,4 +1,4 @@
-"""Every ``--lmm-*`` option, its ini key, and the one frozen ``RunConfig`` they become.
+"""Every ``--lmm-*`` option and its ini key, and how they become a ``RunConfig``.
 
 An option ``--lmm-num-fewshot`` can stand as ``lmm_num_fewshot`` in the pytest section of an ini or
 TOML file. The command line wins over a suite, and a suite over the ini file. This module needs
@@ -11,88 +11,27 @@ import dataclasses
 import json
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from pytest_lmmeval import option_texts as texts
 from pytest_lmmeval.errors import UsageError, nearest
+from pytest_lmmeval.run_config import RunConfig
+
+__all__ = [
+    "OPTIONS",
+    "PREFIX",
+    "Option",
+    "RunConfig",
+    "add_options",
+    "parse_setting",
+    "run_config",
+    "with_settings",
+    "worth_recording",
+]
 
 PREFIX = "lmm_"
-
-
-@dataclass(frozen=True, slots=True)
-class RunConfig:
-    """What the user asked for, after options, ini keys and defaults are merged.
-
-    Attributes:
-        model: Registered name of the model under test.
-        model_args: Its arguments as ``key=value,…``.
-        tasks: Names, groups, tags, globs or paths of tasks.
-        include_path: Folders to look for task YAMLs in, beside the library.
-        num_fewshot: Number of shots; None leaves the task's own.
-        gen_kwargs: Generation arguments laid over each task's own.
-        batch_size: Requests per call of an in-process model; None leaves the model's own.
-        max_batch_size: Upper bound for an automatic batch size.
-        device: Device of an in-process model.
-        limit: Number of docs per task, or a share of them if below 1.
-        limit_from: Whether ``limit`` takes a seeded random sample or the first docs.
-        samples: Doc ids to evaluate, by task name.
-        output_path: Where results files go; None writes none.
-        log_samples: Whether samples are written beside the results.
-        seed: lm-eval's four seeds: Python, NumPy, torch, few-shot sampling. The first three are
-            recorded and change nothing, because a task's own code is seeded per doc.
-        system_instruction: System message put before every prompt.
-        apply_chat_template: Whether plain prompts of a local model go through its chat template,
-            or the template's name.
-        fewshot_as_multiturn: Whether shots become turns of a chat.
-        data_map: Local folders that stand for data sets, by hub name.
-        message_format: lmms-eval's "simple" or "chat"; None leaves it to the model.
-        root: The project's folder, where baselines lie that nothing else places.
-        baseline_dir: Where baselines lie; None leaves them in ``lmm-baselines`` of the project, or
-            beside their suite.
-        variant: Key under which baselines of this set-up are kept.
-        update_baseline: Glob of ``task::metric,filter`` whose baselines are written, or None.
-        update_reason: Why, kept in the baseline.
-        max_failed: Share of docs that may fail before parts and gates do; None leaves the
-            defaults, which are none for a part and the rule's own for a gate.
-        trust_remote_code: Whether code from a hub repository may run.
-        confirm_run_unsafe_code: Whether tasks marked ``unsafe_code`` may run.
-        strict: Whether a gate without baseline, or a task that the model cannot be asked, is an
-            error wherever it comes from.
-        by_command_line: Fields that the command line gave, which a suite must leave alone.
-    """
-
-    model: str | None = None
-    model_args: str = field(default="", repr=False)  # may hold a key
-    tasks: tuple[str | Path, ...] = ()
-    include_path: tuple[Path, ...] = ()
-    num_fewshot: int | None = None
-    gen_kwargs: Mapping[str, Any] = field(default_factory=dict)
-    batch_size: int | str | None = None
-    max_batch_size: int | None = None
-    device: str | None = None
-    limit: float | None = None
-    limit_from: Literal["random", "first"] = "random"
-    samples: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    output_path: Path | None = None
-    log_samples: bool = True
-    seed: tuple[int | None, int | None, int | None, int | None] = (0, 1234, 1234, 1234)
-    system_instruction: str | None = None
-    apply_chat_template: bool | str = False
-    fewshot_as_multiturn: bool = True
-    data_map: Mapping[str, Path] = field(default_factory=dict)
-    message_format: Literal["simple", "chat"] | None = None
-    root: Path = Path()
-    baseline_dir: Path | None = None
-    variant: str = "default"
-    update_baseline: str | None = None
-    update_reason: str | None = None
-    max_failed: float | None = None
-    trust_remote_code: bool = False
-    confirm_run_unsafe_code: bool = False
-    strict: bool = False
-    by_command_line: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +89,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "limit_from",
         texts.choice("random", "first"),
-        "What the limit takes: random or first",
+        "What the limit takes: random (a seeded sample) or first, the default under parity",
         "WHICH",
     ),
     Option(
@@ -179,6 +118,18 @@ OPTIONS: tuple[Option, ...] = (
         texts.choice("simple", "chat"),
         "How docs with media become messages: simple or chat",
         "FORMAT",
+    ),
+    Option(
+        "parity",
+        texts.choice("lm_eval", "lmms_eval"),
+        "Give the number that this tool prints, without what is done better here on purpose",
+        "TOOL",
+    ),
+    Option(
+        "dialect",
+        texts.choice("lm_eval", "lmms_eval"),
+        "Whose rules all tasks follow, in place of each task's own",
+        "TOOL",
     ),
     Option("baseline_dir", Path, "Folder of the baselines", "DIR"),
     Option("variant", str, "Key of this set-up's baselines, as in fp8-h200", "NAME"),

@@ -18,8 +18,10 @@ from pytest_lmmeval.gates.baseline_file import baseline_path
 from pytest_lmmeval.gates.rules import GateRule
 from pytest_lmmeval.options import RunConfig
 from pytest_lmmeval.tasks.config import TaskConfig
+from pytest_lmmeval.tasks.together import scored_together
 
 if TYPE_CHECKING:
+    from pytest_lmmeval.tasks.groups import SelectedGroup
     from pytest_lmmeval.tasks.manager import TaskSpec
 
 # Enough for four workers to balance, little enough for a report; fixed, so that collecting opens no
@@ -89,6 +91,7 @@ class TaskPlan:
         suite: Name of the suite, if one asks for the task.
         model: The suite's model; None means the run's.
         tags: Names by which ``-m`` selects the items.
+        within: The groups through which it was asked for.
     """
 
     key: str
@@ -100,6 +103,17 @@ class TaskPlan:
     suite: str | None = None
     model: ModelPlan | None = None
     tags: tuple[str, ...] = ()
+    within: tuple[SelectedGroup, ...] = ()
+
+    @property
+    def scope(self) -> str:
+        """Node id of the suite that asks for it; empty without one. Groups are summed up in it."""
+        return self.key.rpartition("::")[0]
+
+    @property
+    def group_names(self) -> frozenset[str]:
+        """Names of the groups through which it was asked for."""
+        return frozenset(own.group.name for own in self.within)
 
     @property
     def model_key(self) -> str:
@@ -108,7 +122,9 @@ class TaskPlan:
 
     @property
     def parts(self) -> int:
-        """In how many parts the docs are evaluated."""
+        """In how many parts the docs are evaluated: one, where docs must be scored together."""
+        if scored_together(self.task, self.config.parity):
+            return 1
         return self.task.parts or PARTS
 
 
@@ -188,6 +204,7 @@ def plan_task(spec: TaskSpec, config: RunConfig, key: str) -> TaskPlan:
             config.baseline_dir or config.root / "lmm-baselines", spec.name, config.variant
         ),
         tags=(*spec.tags, *spec.groups),
+        within=spec.within,
     )
 
 

@@ -16,7 +16,7 @@ from pytest_lmmeval.selection import VIRTUAL_FOLDER, is_ours
 from pytest_lmmeval.state import note_run_id, read_options, run_of
 
 if TYPE_CHECKING:
-    from pytest_lmmeval.evaluator import TaskEvaluation
+    from pytest_lmmeval.evaluations import TaskEvaluation
     from pytest_lmmeval.model_pool import ModelPool
     from pytest_lmmeval.models.base import LM
     from pytest_lmmeval.options import RunConfig
@@ -36,10 +36,23 @@ def pytest_configure(config: pytest.Config) -> None:
         "as in @pytest.mark.lmm_task('ai2d', limit=100)",
     )
     settings = read_options(config)
+    if settings.output_path is not None and not hasattr(config, "workerinput"):
+        _check_output(settings.output_path)
     if settings.tasks or any(arg.startswith(f"{VIRTUAL_FOLDER}/") for arg in config.args):
         run_of(config).check_selection()
     elif "model" in settings.by_command_line:
         _check_model(settings)
+
+
+def _check_output(folder: Path) -> None:
+    # Deferred: only a session that writes results needs them.
+    from pytest_lmmeval.errors import UsageError
+    from pytest_lmmeval.output_folder import check_output_folder
+
+    try:
+        check_output_folder(folder)
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from None
 
 
 def _check_model(settings: RunConfig) -> None:
@@ -60,10 +73,9 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
         # Deferred: no other session lists anything.
         from pytest_lmmeval.errors import LmmError
         from pytest_lmmeval.reports.listing import list_tasks
-        from pytest_lmmeval.tasks.manager import TaskManager
 
         try:
-            list_tasks(TaskManager(read_options(config).include_path), print)
+            list_tasks(read_options(config), print, verbose=config.get_verbosity() > 0)
         except LmmError as error:
             raise pytest.UsageError(str(error)) from None
         return 0

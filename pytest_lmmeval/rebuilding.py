@@ -11,6 +11,7 @@ import pytest
 
 from pytest_lmmeval.collection import (
     BrokenFile,
+    GroupFile,
     SuiteFile,
     collector_at,
     named_tasks,
@@ -48,6 +49,6 @@ def _files(names: Iterable[str], session: pytest.Session) -> list[pytest.Collect
 def _gates_in(collector: pytest.Collector) -> list[GateItem]:
     if isinstance(collector, BrokenFile):
         return []
-    if isinstance(collector, SuiteFile):
+    if isinstance(collector, SuiteFile | GroupFile):
         return [gate for task in collector.collect() for gate in _gates_in(task)]
     return [item for item in collector.collect() if isinstance(item, GateItem)]

@@ -114,6 +114,10 @@ class Response:
         attempts: How often the request was sent.
         reasoning: Reasoning text that the server returned beside the answer.
         failure: Set when there is no answer.
+        shared: Whether the answer is that of an identical request; then nothing was sent, and
+            ``usage``, ``latency`` and ``attempts`` are empty.
+        truncated: How many tokens the prompt had beyond the model's context, if any. They were left
+            out at its start; or, if there is no answer either, the request was not put.
     """
 
     text: str | None = None
@@ -125,6 +129,13 @@ class Response:
     attempts: int = 1
     reasoning: str | None = None
     failure: Failure | None = None
+    shared: bool = False
+    truncated: int | None = None
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether there is an answer to score."""
+        return self.failure is None and (self.text is not None or self.logprob is not None)
 
     def to_builtins(self) -> dict[str, Any]:
         """Return the response as builtin types, without its empty fields."""
@@ -132,6 +143,8 @@ class Response:
         values["usage"] = dict(self.usage)
         if self.failure is not None:
             values["failure"] = {"kind": self.failure.kind, "message": self.failure.message}
+        if not self.shared:
+            del values["shared"]
         return {name: value for name, value in values.items() if value not in (None, {})}
 
     @classmethod

@@ -1,8 +1,9 @@
 """Results and samples in lm-eval's layout, with what it leaves out added.
 
 The keys of lm-eval 0.4.13 keep their names and meaning, so that tools which read its files read
-ours. Added per task: ``outcomes``, ``fingerprints`` and ``model_identity``; per sample:
-``outcome``, ``latency``, ``usage``, ``finish_reason``, ``error``.
+ours. Added per task: ``task_settings``, ``outcomes``, ``fingerprints`` and ``model_identity``; per
+run: ``library_versions``, and why a group has no number (``incomplete_groups``); per sample:
+``outcome``, ``latency``, ``usage``, ``finish_reason``, ``shared``, ``error``.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from __future__ import annotations
 import dataclasses
 import datetime
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from pytest_lmmeval.errors import UsageError
@@ -20,6 +22,21 @@ from pytest_lmmeval.models.credentials import HIDDEN, Scrubber
 from pytest_lmmeval.options import RunConfig
 from pytest_lmmeval.records import MetricResult, OutcomeCounts, Sample
 from pytest_lmmeval.tasks.config import TaskConfig
+from pytest_lmmeval.tasks.group_results import GroupResults
+
+LIBRARIES = (
+    "Jinja2",
+    "Pillow",
+    "datasets",
+    "evaluate",
+    "numpy",
+    "rouge-score",
+    "sacrebleu",
+    "scikit-learn",
+    "scipy",
+    "torch",
+    "transformers",
+)
 
 
 @dataclass(frozen=True)
@@ -41,18 +58,31 @@ class TaskResults:
     about: Mapping[str, Any]
 
 
-def results_dict(tasks: Iterable[TaskResults], run: RunConfig) -> dict[str, Any]:
-    """Return lm-eval's results dict, without samples."""
-    tasks = list(tasks)
+def results_dict(
+    tasks: Iterable[TaskResults], run: RunConfig, groups: Iterable[GroupResults] = ()
+) -> dict[str, Any]:
+    """Return lm-eval's results dict, without samples.
+
+    Args:
+        tasks: Results of the tasks.
+        run: The run's settings.
+        groups: Results of the groups through which they were selected.
+    """
+    tasks, groups = list(tasks), list(groups)
+    of_groups = {group.name: group_values(group) for group in groups}
+    shots = {task.name: _num_fewshot(task, run) for task in tasks}
+    directions: dict[str, dict[str, bool | None]] = {
+        task.name: {m.metric: m.higher_is_better for m in task.metrics} for task in tasks
+    }
     return {
-        "results": {task.name: _values(task) for task in tasks},
-        "group_subtasks": {task.name: [] for task in tasks},
+        "results": {task.name: _values(task) for task in tasks} | of_groups,
+        **({"groups": made} if (made := _with_numbers(groups)) else {}),
+        "group_subtasks": {group.name: list(group.selected.children) for group in groups},
         "configs": {task.name: plain_config(task.config) for task in tasks},
-        "versions": {task.name: _version(task.config) for task in tasks},
-        "n-shot": {task.name: _num_fewshot(task, run) for task in tasks},
-        "higher_is_better": {
-            task.name: {m.metric: m.higher_is_better for m in task.metrics} for task in tasks
-        },
+        "versions": {task.name: _version(task.config) for task in tasks}
+        | {group.name: group.selected.group.version or "N/A" for group in groups},
+        "n-shot": shots | shots_of_groups(groups, shots),
+        "higher_is_better": directions | directions_of_groups(groups, directions),
         "n-samples": {
             task.name: {
                 "original": task.about.get("n_original"),
@@ -64,15 +94,77 @@ def results_dict(tasks: Iterable[TaskResults], run: RunConfig) -> dict[str, Any]
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "lmmeval_version": version("pytest-lmmeval"),
         "model_name": next((t.about["model"].get("model") for t in tasks if t.about), run.model),
+        "library_versions": library_versions(),
+        "task_settings": {task.name: _task_settings(task, run) for task in tasks},
         "outcomes": {task.name: dataclasses.asdict(task.counts) for task in tasks},
         "fingerprints": {task.name: dict(task.about.get("fingerprint", {})) for task in tasks},
         "model_identity": {task.name: dict(task.about.get("model", {})) for task in tasks},
+        "incomplete_groups": {group.name: group.missing for group in groups if group.missing},
     }
+
+
+def library_versions() -> dict[str, str]:
+    """Return the versions of the libraries that have a say in scores, as far as they are there."""
+    found = {}
+    for name in LIBRARIES:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
+def _task_settings(task: TaskResults, run: RunConfig) -> dict[str, Any]:
+    """Return whose rules a task followed, and the seeds that its shots and scores depend on."""
+    python, numpy, torch, fewshot = run.seed
+    seeds = {"random": python, "numpy": numpy, "torch": torch, "fewshot": fewshot}
+    # A suite may ask for parity for one of its tasks.
+    chosen = task.about.get("fingerprint", {}).get("settings", {})
+    return {"dialect": task.config.dialect, "parity": chosen.get("parity"), "seeds": seeds}
+
+
+def _with_numbers(groups: Iterable[GroupResults]) -> dict[str, Any]:
+    return {group.name: group_values(group) for group in groups if group.metrics}
 
 
 def _version(config: TaskConfig) -> Any:
     """Return the version as the YAML has it, a number or text; lm-eval says "Yaml" for none."""
     return config.metadata["version"] if config.version else "Yaml"
+
+
+def group_values(group: GroupResults) -> dict[str, Any]:
+    """Return what lm-eval writes of a group; without numbers its name alone."""
+    own = group.selected.group
+    values: dict[str, Any] = {"alias": own.alias or group.name, "name": group.name}
+    if not group.metrics:
+        return values
+    values["sample_len"] = group.docs
+    values |= _metric_values(group.metrics)
+    values["sample_count"] = {row.key: row.n for row in group.metrics}
+    return values
+
+
+def shots_of_groups(groups: Sequence[GroupResults], shots: Mapping[str, int]) -> dict[str, int]:
+    """Return the number of shots of each group whose own tasks agree about it."""
+    found: dict[str, int] = {}
+    for group in groups:
+        numbers = {shots[name] for name in group.selected.children if name in shots}
+        if len(numbers) == 1:
+            found[group.name] = numbers.pop()
+    return found
+
+
+def directions_of_groups(
+    groups: Sequence[GroupResults], directions: Mapping[str, Mapping[str, bool | None]]
+) -> dict[str, dict[str, bool | None]]:
+    """Return the direction of each metric of a group's own tasks; None where they disagree."""
+    found: dict[str, dict[str, bool | None]] = {}
+    for group in groups:
+        own: dict[str, bool | None] = {}
+        for child in group.selected.children:
+            for metric, higher in directions.get(child, {}).items():
+                own[metric] = higher if own.setdefault(metric, higher) == higher else None
+        if own:
+            found[group.name] = own
+    return found
 
 
 def _values(task: TaskResults) -> dict[str, Any]:
@@ -81,7 +173,12 @@ def _values(task: TaskResults) -> dict[str, Any]:
         "alias": task.config.task_alias or task.name,
         "sample_len": task.counts.total,
     }
-    for metric in task.metrics:
+    return values | _metric_values(task.metrics)
+
+
+def _metric_values(metrics: Iterable[MetricResult]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for metric in metrics:
         values[metric.key] = metric.value
         stderr = "N/A" if metric.stderr is None else metric.stderr
         values[f"{metric.metric}_stderr,{metric.filter}"] = stderr
@@ -102,7 +199,7 @@ def _run_config(run: RunConfig) -> dict[str, Any]:
         "batch_size": run.batch_size,
         "device": run.device,
         "limit": run.limit,
-        "limit_from": run.limit_from,
+        "limit_from": run.limit_from or ("first" if run.parity else "random"),
         "gen_kwargs": dict(run.gen_kwargs),
         "random_seed": python,
         "numpy_seed": numpy,
@@ -110,6 +207,7 @@ def _run_config(run: RunConfig) -> dict[str, Any]:
         "fewshot_seed": fewshot,
         "system_instruction": run.system_instruction,
         "message_format": run.message_format,
+        "parity": run.parity,
     }
 
 
@@ -182,6 +280,7 @@ def sample_rows(sample: Sample) -> Iterator[dict[str, Any]]:
             "usage": [dict(response.usage) for response in sample.responses],
             "finish_reason": [response.finish_reason for response in sample.responses],
             "reasoning": [response.reasoning for response in sample.responses],
+            "shared": [response.shared for response in sample.responses],
             "error": failures[0] if failures else None,
         }
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, replace
@@ -12,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from pytest_lmmeval.errors import LmmError, Unsupported, UsageError
+from pytest_lmmeval.errors import LmmError, TaskUnavailable, Unsupported, UsageError
+from pytest_lmmeval.evaluations import TaskEvaluation
 from pytest_lmmeval.evaluator import (
-    TaskEvaluation,
     choose_tasks,
     describe,
     evaluate,
@@ -22,8 +21,9 @@ from pytest_lmmeval.evaluator import (
     open_task,
     unsupported,
 )
+from pytest_lmmeval.findings import Findings
 from pytest_lmmeval.judging import Judge, NotJudged, is_updated
-from pytest_lmmeval.ledger import Ledger, PartResult, TaskLedger
+from pytest_lmmeval.ledger import Ledger, PartResult
 from pytest_lmmeval.model_pool import ModelPool, Worker
 from pytest_lmmeval.models.base import LM
 from pytest_lmmeval.options import RunConfig, with_settings
@@ -34,7 +34,7 @@ from pytest_lmmeval.reports.files import ResultFiles
 from pytest_lmmeval.reports.progress import ProgressLine
 from pytest_lmmeval.reports.table import GateRow
 from pytest_lmmeval.reports.terminal import Summary
-from pytest_lmmeval.results import TaskResults, results_dict
+from pytest_lmmeval.results import results_dict
 from pytest_lmmeval.selection import Selection
 from pytest_lmmeval.shards import Shard
 from pytest_lmmeval.tasks.task import Task, TaskSettings
@@ -50,6 +50,7 @@ class BenchmarkRun:
         models: Models of this process.
         ledger: What was measured so far; filled in the process that sees everything.
         rows: The gates judged so far.
+        plans: All plans that were collected, by key.
         unavailable: By model or plan, why nothing can be measured with it, once that is so.
     """
 
@@ -66,8 +67,11 @@ class BenchmarkRun:
         self.unavailable: dict[str, str] = {}
         self.progress: ProgressLine | None = None
         self._judge = Judge(self.ledger)
-        self._plans: dict[str, TaskPlan] = {}
+        self.plans: dict[str, TaskPlan] = {}
+        self._judged: dict[str, TaskPlan] = {}
+        self._found = Findings(self.ledger, self.plans, self._scorer)
         self._tasks: dict[str, Task] = {}
+        self._refused: dict[str, LmmError] = {}
         self._pipelines: dict[int, Pipeline] = {}
         self._opening = threading.Lock()
         self._of_plan: dict[str, Pipeline] = {}
@@ -83,7 +87,8 @@ class BenchmarkRun:
         from pytest_lmmeval.tasks.manager import TaskManager
 
         try:
-            TaskManager(include_path=self.config.include_path).select(self.selection.names)
+            manager = TaskManager(include_path=self.config.include_path)
+            manager.select(self.selection.names, dialect=self.config.forced_dialect)
             check_model(self.config, complete=True)
         except LmmError as error:
             raise pytest.UsageError(str(error)) from None
@@ -96,13 +101,34 @@ class BenchmarkRun:
         Raises:
             ModelUnavailable: Nothing can be measured with it.
             Unsupported: It cannot be asked what the task asks.
+            TaskUnavailable: The task needs what is not there, a package for example.
+            TaskError: The task is wrong, or a function that it names.
         """
         if plan.key in self._of_plan:
             return
         model = fixtures["lmm_models"].get(plan.model) if plan.model else fixtures["lmm_model"]
-        if problem := unsupported(plan.task, model):
-            raise Unsupported(problem)
+        self._open(plan, model)
         self._of_plan[plan.key] = self.pipeline(model)
+
+    def _open(self, plan: TaskPlan, model: LM) -> Task:
+        """Return the plan's task; one that cannot run is opened once, too.
+
+        Raises:
+            LmmError: As for ``prepare``.
+        """
+        if plan.key in self._refused:
+            raise self._refused[plan.key]
+        if plan.key not in self._tasks:
+            try:
+                if problem := unsupported(plan.task, model):
+                    raise Unsupported(problem)
+                task = open_task(plan.task, plan.config, model)
+                task.check_requirements()
+            except LmmError as error:
+                self._refused[plan.key] = error
+                raise
+            self._tasks[plan.key] = task
+        return self._tasks[plan.key]
 
     def pipeline(self, model: LM) -> Pipeline:
         """Return the model's pipeline, started on first use."""
@@ -110,6 +136,7 @@ class BenchmarkRun:
         with self._opening:
             if id(model) not in self._pipelines:
                 workers = self.worker.count if self.worker else 1
+                self.models.servers.serve(model)
                 self._pipelines[id(model)] = open_pipeline(model, workers)
             return self._pipelines[id(model)]
 
@@ -120,7 +147,7 @@ class BenchmarkRun:
             LmmError: The part cannot be measured.
         """
         pipeline = self._of_plan[part.plan.key]
-        pipeline.submit([self._shard(other, pipeline.model) for other in upcoming])
+        pipeline.submit(self._shards(upcoming, pipeline.model))
         progress = self.progress
 
         def tick() -> None:
@@ -134,10 +161,15 @@ class BenchmarkRun:
                 progress.wipe()
 
     def _shard(self, part: Part, model: LM) -> Shard:
-        plan = part.plan
-        if plan.key not in self._tasks:
-            self._tasks[plan.key] = open_task(plan.task, plan.config, model)
-        return Shard(self._tasks[plan.key], part.index, plan.parts)
+        return Shard(self._open(part.plan, model), part.index, part.plan.parts)
+
+    def _shards(self, parts: Sequence[Part], model: LM) -> list[Shard]:
+        """Return the shards of parts that can run; the others say why not when it is their turn."""
+        shards = []
+        for part in parts:
+            with suppress(LmmError):
+                shards.append(self._shard(part, model))
+        return shards
 
     def result(self, part: Part, samples: Sequence[Sample]) -> PartResult:
         """Return what the part's report carries to the process that sees everything."""
@@ -153,10 +185,10 @@ class BenchmarkRun:
         """
         config = with_settings(self.config, **settings)
         chosen = choose_tasks(task, config)
-        if len(chosen) != 1:
-            names = ", ".join(config.task for config in chosen)
+        if len(chosen.tasks) != 1:
+            names = ", ".join(config.task for config in chosen.tasks)
             raise UsageError(f"expected one task; {str(task)!r} is {names}")
-        (evaluation,) = evaluate(self.pipeline(model), chosen, config).values()
+        (evaluation,) = evaluate(self.pipeline(model), chosen.tasks, config).values()
         return evaluation
 
     # In the process that sees everything.
@@ -167,8 +199,11 @@ class BenchmarkRun:
         Raises:
             NotJudged: There is nothing to judge, which is no defect; the text says why.
         """
-        self._plans[plan.key] = plan
-        task = self._scorer(plan)
+        self._judged[plan.key] = plan
+        try:
+            task = self._scorer(plan)
+        except TaskUnavailable as error:
+            raise NotJudged(f"nothing was measured: {error}") from error
         try:
             reason = self.unavailable.get(plan.model_key) or self.unavailable.get(plan.key)
             verdict = self._judge.judge(plan, gate, task, reason)
@@ -198,7 +233,12 @@ class BenchmarkRun:
 
     def _scorer(self, plan: TaskPlan) -> Task:
         """Return a task for its scoring alone; it opens no data."""
-        return self._tasks.get(plan.key) or Task(plan.task, settings=TaskSettings())
+        config = plan.config
+        model = plan.model.name if plan.model is not None else config.model
+        settings = TaskSettings(
+            parity=config.parity, output_path=config.output_path, model_name=model or ""
+        )
+        return self._tasks.get(plan.key) or Task(plan.task, settings=settings)
 
     def finish(self) -> None:
         """Cancel what is in flight, release models and servers, write results. May come twice."""
@@ -219,17 +259,12 @@ class BenchmarkRun:
 
     def _write(self) -> None:
         """Write samples of all tasks, and results of those that are complete."""
-        complete = []
-        uses = Counter(measured.name for measured in self.ledger.tasks.values())
-        for key, measured in self.ledger.tasks.items():
-            # Two suites may use one task; only the keys of these uses differ.
-            name = measured.name if uses[measured.name] == 1 else key
+        for key, name in self._found.names().items():
             self.files.join_samples(key, name)
-            plan = self._plans.get(key)
-            if plan is not None and not measured.missing:
-                complete.append(task_results(name, plan, measured, self._scorer(plan)))
-        named = next((p.model.name for p in self._plans.values() if p.model), None)
-        results = results_dict(complete, replace(self.config, model=self.config.model or named))
+        self._found.sum_up()
+        named = next((p.model.name for p in self.plans.values() if p.model), None)
+        config = replace(self.config, model=self.config.model or named)
+        results = results_dict(self._found.tasks.values(), config, self._found.groups)
         results["verdicts"] = [
             {"node_id": "::".join(place), **asdict(row.verdict)}
             for place, row in self.rows.items()
@@ -248,24 +283,16 @@ class BenchmarkRun:
             seconds=time.monotonic() - self._began,
             tokens=sum(doc.tokens for task in tasks for doc in task.docs),
             files=[self.files.written] if self.files.written else [],
-            notices=self._notices(),
+            groups=self._found.group_lines(),
+            notices=[*self._found.notices, *self._notices()],
         )
 
     def _notices(self) -> list[str]:
         """Tell a glob that matches nothing from one whose gates could not be written."""
         glob = self.config.update_baseline
-        plans = self._plans.values()
+        plans = self._judged.values()
         gates = [(plan, gate) for plan in plans for gate in plan.gates]
         if glob is None or not gates or any(is_updated(plan, gate) for plan, gate in gates):
             return []
         names = ", ".join(f"{plan.name}::{gate.key}" for plan, gate in gates)
         return [f"--lmm-update-baseline: {glob!r} matches none of {names}"]
-
-
-def task_results(name: str, plan: TaskPlan, measured: TaskLedger, task: Task) -> TaskResults:
-    """Sum up all metrics of a complete task; one whose aggregation fails is left to its gate."""
-    metrics = []
-    for key in measured.metric_keys():
-        with suppress(LmmError):
-            metrics.append(measured.result(key, task))
-    return TaskResults(name, plan.task, metrics, measured.counts, measured.about)

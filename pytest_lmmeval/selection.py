@@ -42,12 +42,17 @@ class Selection:
 
     def wants_task(self, name: str) -> bool:
         """Whether a task that ``names`` led to is to be collected."""
-        return not self.typed or name in self.typed
+        return not self.typed or _typed_name(name) in self.typed
 
     def wants_item(self, task: str, item: str) -> bool:
         """Whether an item of such a task is to be collected."""
-        chosen = self.typed.get(task, frozenset())
+        chosen = self.typed.get(_typed_name(task), frozenset())
         return not chosen or item in chosen
+
+
+def _typed_name(task: str) -> str:
+    """Return a task's name as node ids have it."""
+    return task.replace("::", ".")
 
 
 def take_selection(config: pytest.Config, tasks: tuple[str, ...], *, by_option: bool) -> Selection:

@@ -17,11 +17,21 @@ class Source(Protocol):
     def has_media(self) -> bool:
         """Whether building a request decodes media, which must not hold up the event loop."""
 
+    @property
+    def has_rounds(self) -> bool:
+        """Whether a doc may have further requests once it is answered."""
+
     def doc_ids(self) -> Sequence[int]:
         """Return the docs to evaluate, opening the data set if need be."""
 
     def instances(self, doc_id: int) -> list[Instance]:
         """Build the requests of one doc."""
+
+    def next_instances(self, doc_id: int, responses: Sequence[Response]) -> list[Instance]:
+        """Build the requests that follow from a doc's responses so far; none when it is done.
+
+        Called only if ``has_rounds``, and never for a doc with a failed response.
+        """
 
     def score(
         self, doc_ids: Sequence[int], responses: Sequence[Sequence[Response]]
@@ -56,13 +66,23 @@ class Progress:
 
 @dataclass(eq=False)
 class Run:
-    """One shard on its way: its docs' responses until all are there, then its samples."""
+    """One shard on its way: its docs' responses until all are there, then its samples.
+
+    Attributes:
+        shard: The shard.
+        result: Its samples, once they are there.
+        doc_ids: Its docs.
+        responses: By doc, one per request; None for those that are not answered.
+        docs_left: How many docs are not done.
+        scope: Tells the shard's requests from those of others, and holds nothing.
+    """
 
     shard: Shard
     result: cf.Future[list[Sample]] = field(default_factory=cf.Future)
     doc_ids: Sequence[int] = ()
     responses: dict[int, list[Response | None]] = field(default_factory=dict)
     docs_left: int = 0
+    scope: object = field(default_factory=object)
 
     def fail(self, error: BaseException) -> None:
         """End the shard with an error, unless it has ended."""

@@ -47,6 +47,8 @@ SETTINGS = (
     "message_format",
     "data_map",
     "max_failed",
+    "parity",
+    "dialect",
 )
 PROFILES: Mapping[str, Mapping[str, Any]] = {
     "pr": {"on_undecided": "warn"},
@@ -121,18 +123,18 @@ class _Suite:
 
     def _plans_of(self, entry: Block) -> Iterable[TaskPlan]:
         config = self._settings({k: entry[k] for k in SETTINGS if k in entry}, self._config, entry)
-        specs = self._select(entry)
+        specs = self._select(entry, config)
         if "name" in entry and len(specs) > 1:
             message = f"'name' needs a single task; {entry['task']!r} is {len(specs)}"
             raise TaskError(message, self._path, self._line(entry, "name"))
         return [self._plan(spec, entry, config) for spec in specs]
 
-    def _select(self, entry: Block) -> list[TaskSpec]:
+    def _select(self, entry: Block, config: RunConfig) -> list[TaskSpec]:
         name = self._here(entry["task"])
         if name.endswith((".yaml", ".yml")):
             name = str(self._path.parent / name)
         try:
-            return self._manager.select([name])
+            return self._manager.select([name], dialect=config.forced_dialect)
         except UsageError as error:
             raise TaskError(str(error), self._path, self._line(entry, "task")) from None
 
@@ -156,6 +158,7 @@ class _Suite:
             suite=self._name,
             model=self._model(entry),
             tags=(*spec.tags, *spec.groups, *self._tags(entry)),
+            within=spec.within,
         )
 
     def _baselines(self) -> Path:
@@ -234,7 +237,11 @@ class _Suite:
                 raise TaskError(str(error), self._path, lines.get(name)) from None
             if name not in config.by_command_line:
                 changes[name] = parsed
-        return replace(config, **changes)
+        try:
+            return replace(config, **changes)
+        except UsageError as error:
+            line = next((lines[name] for name in changes if name in lines), None)
+            raise TaskError(str(error), self._path, line) from None
 
     def _profile(self) -> Mapping[str, Any]:
         name = self._text(self._body, "profile", "pr")

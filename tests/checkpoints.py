@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 import transformers
-from tokenizers import Tokenizer, decoders, models
+from tokenizers import ByteLevelBPETokenizer, Tokenizer, decoders, models, processors
 
 hf: Any = transformers  # its types are for its own use only
 
@@ -16,6 +16,12 @@ SIZE = 32
 PATCH = 8
 WIDTH = 32
 CONTEXT = 128
+TEXT_CONTEXT = 96
+TEXTS = (
+    "The quick brown fox jumps over the lazy dog, and the dog does not mind at all.",
+    "Question: What is the capital of France? Answer: Paris. Question: And Japan? Answer: Tokyo.",
+    "the there then them these those this that than thank; in on an and end; is as us; er or ar",
+)
 SPECIAL = ("<pad>", "<unk>", "<s>", "<|user|>", "<|assistant|>", "<|end|>", "<image>")
 
 CHAT_TEMPLATE = """\
@@ -102,4 +108,46 @@ def _processor(tokenizer: Any) -> Any:
         num_additional_image_tokens=1,
         image_token="<image>",
         chat_template=CHAT_TEMPLATE,
+    )
+
+
+def save_tiny_llama(folder: Path, *, adds_bos: bool = False, seed: int = 0) -> Path:
+    """Save an untrained Llama of two layers with a byte-level BPE that reads any text.
+
+    Args:
+        folder: Where to.
+        adds_bos: Whether the tokenizer puts a BOS token before every text, as Llama's does.
+        seed: Of the weights.
+    """
+    tokenizer = _byte_level_tokenizer(adds_bos=adds_bos)
+    config = hf.LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=WIDTH,
+        intermediate_size=WIDTH,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        max_position_embeddings=TEXT_CONTEXT,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        initializer_range=0.5,  # else every answer is the same token again and again
+    )
+    torch.manual_seed(seed)
+    hf.LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def _byte_level_tokenizer(*, adds_bos: bool) -> Any:
+    trained = ByteLevelBPETokenizer()
+    trained.train_from_iterator(
+        TEXTS, vocab_size=330, min_frequency=2, special_tokens=["<s>", "</s>"], show_progress=False
+    )
+    backend = trained._tokenizer  # the class has no public name for it
+    if adds_bos:
+        backend.post_processor = processors.TemplateProcessing(
+            single="<s> $A", special_tokens=[("<s>", backend.token_to_id("<s>"))]
+        )
+    return hf.PreTrainedTokenizerFast(
+        tokenizer_object=backend, bos_token="<s>", eos_token="</s>", model_max_length=TEXT_CONTEXT
     )

@@ -16,21 +16,26 @@ class Address:
 
     Attributes:
         base: For example ``http://127.0.0.1:8000/v1``; safe to show.
+        models_url: Where the server lists its models.
         query: What every request appends, such as ``api-version=2024-10-21``.
         user: User name and password of the URL, if it holds any.
     """
 
     base: str
+    models_url: str = field(default="", repr=False)
     query: str = field(default="", repr=False)
     user: tuple[str, str] | None = field(default=None, repr=False)
 
     @classmethod
-    def parse(cls, url: str, endpoint: str) -> Address:
+    def parse(cls, url: str, endpoint: str, root: str = "/v1") -> Address:
         """Read a host's root, its ``/v1``, any other base, or the full URL of ``endpoint``.
 
         Args:
             url: What the user gave.
             endpoint: The path below the base that this API uses, such as ``/chat/completions``.
+                Without one ``url`` is that of the endpoint itself.
+            root: The base's path on a host that is given without one; an API at the host's root
+                has none, and a ``/v1`` is then left out.
 
         Raises:
             UsageError: The URL has no ``http://`` or ``https://``, no host or a malformed port.
@@ -45,9 +50,18 @@ class Address:
             raise UsageError(f"base_url has no valid port: {_shown(parts, url)}") from None
         if not netloc or not parts.hostname:
             raise UsageError(f"base_url has no host: {_shown(parts, url)}")
-        path = parts.path.rstrip("/").removesuffix(endpoint).rstrip("/") or "/v1"
+        path = parts.path.rstrip("/").removesuffix(endpoint).rstrip("/")
+        path = path.removesuffix("/v1") if not root else path or root
         user = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
-        return cls(urlunsplit((parts.scheme, netloc, path, "", "")), parts.query, user)
+        base = urlunsplit((parts.scheme, netloc, path, "", ""))
+        query = f"?{parts.query}" if parts.query else ""
+        models = f"{base}{'' if root else '/v1'}/models{query}"
+        return cls(base, models, parts.query, user)
+
+    @property
+    def host(self) -> str:
+        """The host's name or number."""
+        return urlsplit(self.base).hostname or ""
 
     def url(self, path: str) -> str:
         """Return the URL of ``path`` below the base."""
@@ -61,6 +75,11 @@ def proxy_for(url: str) -> str | None:
     if _is_loopback(host) or urllib.request.proxy_bypass(host):
         return None
     return urllib.request.getproxies().get(parts.scheme)
+
+
+def is_this_machine(host: str) -> bool:
+    """Whether ``host`` is a loopback address, or stands for all addresses of this machine."""
+    return _is_loopback(host) or host in ("0.0.0.0", "::")
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,250 +1,307 @@
-"""The superclass of models behind an HTTP API: everything but the payload and its answer."""
+"""The superclass of users' models behind an HTTP API, with the members of lm-eval's.
+
+A subclass says what a body holds and what an answer means, in one of two forms:
+
+- as in lm-eval: ``_create_payload``, ``parse_generations`` and ``parse_logprobs``, for prompts that
+  are already token ids, texts or messages. Batches, truncation, likelihoods and windows of long
+  documents come with it.
+- ``create_payload`` and ``parse_response``, for one request and all that is known of it.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import concurrent.futures as cf
 import dataclasses
-import os
-import time
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import orjson
 
 from pytest_lmmeval.errors import RequestError, UsageError
-from pytest_lmmeval.models.addresses import Address
-from pytest_lmmeval.models.base import AsyncLM
-from pytest_lmmeval.models.credentials import Scrubber, find_key
-from pytest_lmmeval.models.failures import AttemptError, shortened
+from pytest_lmmeval.models.answers import Details, openai_details
+from pytest_lmmeval.models.endpoint import EndpointLM
+from pytest_lmmeval.models.failures import server_message
+from pytest_lmmeval.models.generation import DEFAULT_MAX_TOKENS, cut_at_stops
+from pytest_lmmeval.models.grouping import Grouper
 from pytest_lmmeval.models.messages import has_images
-from pytest_lmmeval.models.preflight import Preflight
-from pytest_lmmeval.models.retries import Outage, RetryPolicy
-from pytest_lmmeval.models.transport import Limits, Transport
-from pytest_lmmeval.records import Failure, FailureKind, Instance, Response
+from pytest_lmmeval.models.prompts import Prompt, PromptBuilder
+from pytest_lmmeval.models.tokenizing import TokenizingLM
+from pytest_lmmeval.models.truncation import Policy, read_policy
+from pytest_lmmeval.records import Instance, RequestType, Response
 
-_ENCODER_THREADS = 4
+_UNREADABLE = (LookupError, TypeError, ValueError, AttributeError, AssertionError)
 
 
-class TemplateAPI(AsyncLM):
-    """A model behind an HTTP API.
-
-    A subclass says where requests go (``endpoint``), what they hold (``create_payload``) and what
-    their answers mean (``parse_response``). Connections, retries, timeouts, keys and the check of
-    the server before the first request are here.
+class TemplateAPI(TokenizingLM):
+    """A model behind an HTTP API, as lm-eval's class of this name; docs/porting-api-models.md.
 
     Args:
         model: The model's name, as the server knows it.
-        base_url: The server's root, its ``/v1``, or the full URL of the endpoint. Without it the
-            environment's OPENAI_API_BASE or OPENAI_BASE_URL.
-        api_key: Sent as a bearer token. Without it ``auth_token``, then OPENAI_API_KEY.
-        auth_token: Another name for it.
-        num_concurrent: Requests in flight.
-        timeout: Seconds from sending a request to the end of its answer, for each attempt.
-        connect_timeout: Seconds for establishing a connection.
-        max_retries: Most attempts at a request, as in lm-eval.
-        retry_budget: Seconds after a request's first attempt in which another may begin.
-        retry_backoff_s: Seconds before the second attempt; doubles, with jitter, up to 8 s.
-        outage_budget: Seconds for which all requests together wait for a server that is away.
-        startup_timeout: Seconds for which a server that is away at the start may be starting.
-        seed: Sampling seed of lm-eval's tasks.
-        max_gen_toks: Most tokens to generate where a task does not say.
-        extra_body: Further fields of every request, such as ``{"chat_template_kwargs": {…}}``.
-        header: Further HTTP headers.
-        verify_certificate: Whether the server's TLS certificate is checked.
-        ca_cert_path: A bundle of certificates to check it against.
+        pretrained: Another name for it.
+        base_url: The full URL of the endpoint; of a subclass with an ``endpoint`` also the host's
+            root or its ``/v1``.
+        truncate: What becomes of a prompt beyond ``max_length``: ``error`` (or false) fails the
+            doc, ``left`` (or true) drops tokens at its start as lm-eval does, ``skip`` leaves the
+            doc out. Both others are counted as truncated.
+        truncation: Another name for it, which is that of ``hf``.
+        batch_size: Prompts in one request.
+        max_length: Tokens of prompt and answer together. Without it the server refuses what is too
+            long, and documents are scored in windows of 2048.
+        **settings: Those of ``TokenizingLM`` and ``EndpointLM``: tokenizer, tokenizer_backend,
+            tokenized_requests, timeout, header, auth_token, verify_certificate, …
+
+    Attributes:
+        accepted: The generation arguments that go into a body beside limit, temperature and stops;
+            None for all.
+        max_length: One less than the argument, since a token is generated even when scoring.
     """
 
-    endpoint: ClassVar[str]
+    endpoint: ClassVar[str] = ""
+    request_types: ClassVar[frozenset[RequestType]] = frozenset(
+        {"generate_until", "loglikelihood", "loglikelihood_rolling"}
+    )
+    unused_arguments: ClassVar[Mapping[str, str]] = {"max_images": "all images of a doc are sent"}
+    accepted: ClassVar[frozenset[str] | None] = None
 
     def __init__(
         self,
         model: str | None = None,
-        *,
+        pretrained: str | None = None,
         base_url: str | None = None,
-        api_key: str | None = None,
-        auth_token: str | None = None,
-        num_concurrent: int = 32,
-        timeout: float = 300,
-        connect_timeout: float = 10,
-        max_retries: int = 5,
-        retry_budget: float = 600,
-        retry_backoff_s: float = 0.5,
-        outage_budget: float = 90,
-        startup_timeout: float = 0,
-        seed: int = 1234,
-        max_gen_toks: int | None = None,
-        extra_body: dict[str, Any] | None = None,
-        header: dict[str, Any] | None = None,
-        verify_certificate: bool = True,
-        ca_cert_path: str | None = None,
+        *,
+        truncate: bool | str = False,
+        truncation: bool | str | None = None,
+        batch_size: int | str = 1,
+        max_length: int | None = None,
+        **settings: Any,
     ) -> None:
-        if not model:
-            raise UsageError("the argument 'model' is missing: the model's name at the server")
-        base_url = base_url or os.getenv("OPENAI_API_BASE") or os.getenv("OPENAI_BASE_URL")
-        if not base_url:
-            raise UsageError(
-                "the argument 'base_url' is missing, for example http://127.0.0.1:8000/v1 (OpenAI's"
-                " own is https://api.openai.com/v1)"
-            )
-        for name, seconds in (("timeout", timeout), ("connect_timeout", connect_timeout)):
-            if seconds <= 0:
-                raise UsageError(f"{name} must be a number of seconds above 0, not {seconds!r}")
-        self.model = model
-        self.num_concurrent = max(1, num_concurrent)
-        self.seed = seed
-        self.max_gen_toks = max_gen_toks
-        self.extra_body = dict(extra_body or {})
-        self.startup_timeout = startup_timeout
-        self.address = Address.parse(base_url, self.endpoint)
-        self._key = find_key(api_key, auth_token)
-        headers = self._headers(header or {})
-        self._scrub = Scrubber([self._key.value, *headers.values(), *(self.address.user or ())])
-        limits = Limits(self.num_concurrent, connect_timeout, timeout)
-        verify = (ca_cert_path or True) if verify_certificate else False
-        self._transport = Transport(headers, limits, self._scrub, verify=verify)
-        self._outage = Outage(outage_budget)
-        self._retries = RetryPolicy(max_retries, retry_budget, retry_backoff_s, self._outage)
-        self._encoders: cf.ThreadPoolExecutor | None = None
-        self._engine: str | None = None
+        super().__init__(model or pretrained, base_url=base_url, **settings)
+        self.batch_size = _read_batch_size(batch_size)
+        if self.chat and self.batch_size > 1:
+            raise UsageError("batch_size must be 1: a chat endpoint takes one conversation a time")
+        # Prompts that share a body take one connection.
+        self.num_concurrent *= self.batch_size
+        if max_length is not None and max_length < 2:
+            raise UsageError(f"max_length must be at least 2, not {max_length}")
+        self.max_length = None if max_length is None else max_length - 1
+        self.truncation: Policy = read_policy(truncate if truncation is None else truncation)
+        self._groups = Grouper(self.batch_size, self._ask)
 
-    # For subclasses.
+    # What a body holds.
 
-    def create_payload(self, request: Instance) -> dict[str, Any]:
-        """Return the JSON body that asks for ``request``.
+    def _create_payload(
+        self,
+        messages: Any,
+        *,
+        generate: bool = True,
+        gen_kwargs: dict[str, Any] | None = None,
+        seed: int = 1234,
+        eos: str | None = None,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
+        """Return the JSON body for one or more prompts.
 
-        Runs in a thread if the request holds media.
-
-        Raises:
-            RequestError: The request cannot be put to this API.
+        Args:
+            messages: What ``create_message`` returned.
+            generate: Whether text is to be generated, otherwise continuations are scored.
+            gen_kwargs: The task's generation arguments, a copy of one's own: ``until`` (a list),
+                ``max_gen_toks``, ``temperature`` and what else it sets. None when scoring.
+            seed: The sampling seed.
+            eos: One more stop.
+            **kwargs: When scoring ``ctxlens``, for each prompt the number of its context's tokens.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no _create_payload")
 
-    def parse_response(self, request: Instance, answer: Any) -> Response:
-        """Return what the JSON of a successful answer says.
+    def create_message(self, messages: Sequence[Any], generate: bool = False) -> Any:
+        """Return prompts in the form in which a body holds them.
 
-        Raises:
-            RequestError: The answer is malformed; the request is sent again.
+        Args:
+            messages: Token ids or texts, or one conversation.
+            generate: Whether text is to be generated.
         """
-        raise NotImplementedError
+        if self.chat:
+            return messages[0]
+        if self.tokenized_requests:
+            return messages
+        texts = [
+            text if isinstance(text, str) else self.decode_batch([text])[0] for text in messages
+        ]
+        return texts[0] if self.batch_size <= 1 else texts
 
-    def credentials(self, key: str) -> dict[str, str]:
-        """Return the headers that carry the key, if there is one."""
-        return {"Authorization": f"Bearer {key}"} if key else {}
+    # What an answer means.
+
+    def parse_generations(self, outputs: Any, **kwargs: Any) -> Sequence[str | None]:
+        """Return the texts in an answer, one per prompt; None is an empty text."""
+        raise NotImplementedError(f"{type(self).__name__} has no parse_generations")
+
+    def parse_logprobs(
+        self,
+        outputs: Any,
+        tokens: Sequence[Sequence[int]] | None = None,
+        ctxlens: Sequence[int] | None = None,
+        **kwargs: Any,
+    ) -> Sequence[tuple[float, bool]]:
+        """Return for each prompt its continuation's log-probability, and whether it is greedy.
+
+        Args:
+            outputs: The JSON of an answer.
+            tokens: The prompts' token ids.
+            ctxlens: How many of them are the context's.
+            **kwargs: Nothing yet.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no parse_logprobs")
+
+    def parse_details(self, outputs: Any, count: int) -> Sequence[Details]:
+        """Return for each prompt why generation ended, the token counts and the reasoning."""
+        return openai_details(outputs, count)
+
+    # Under the names of lm-eval, for its subclasses.
+
+    @property
+    def _seed(self) -> int:
+        return self.seed
+
+    @property
+    def _batch_size(self) -> int:
+        return self.batch_size
+
+    @property
+    def _max_gen_toks(self) -> int:
+        return self.max_gen_toks or DEFAULT_MAX_TOKENS["lm_eval"]
 
     # For the pipeline.
 
     async def astart(self) -> None:
-        """Connect, and check that the server, the key and the model's name are right.
-
-        Raises:
-            ModelUnavailable: They are not; the message says what to do.
-        """
-        workers = min(_ENCODER_THREADS, os.cpu_count() or 1)
-        self._encoders = cf.ThreadPoolExecutor(workers, "lmm-encode")
-        await self._transport.open()
-        self._engine = await Preflight(
-            self._transport,
-            self.address,
-            self.endpoint,
-            has_key=bool(self._key),
-            patience=self.startup_timeout,
-        ).run(self.model)
+        """Check the server, and load the tokenizer; see ``EndpointLM``."""
+        await super().astart()
+        if not self._has_own_form:
+            self._prompts = await asyncio.to_thread(PromptBuilder, self)
 
     async def aclose(self) -> None:
         """Close all connections and threads."""
-        await self._transport.close()
-        if self._encoders is not None:
-            self._encoders.shutdown(wait=False, cancel_futures=True)
-            self._encoders = None
+        self._groups.close()
+        await super().aclose()
 
     async def respond(self, request: Instance) -> Response:
         """Send ``request`` until it is answered or has failed for good."""
+        if self._has_own_form:
+            return await super().respond(request)
         try:
-            body = await self._encode(request)
+            images = self.chat and has_images(request)
+            prompts = await self._off_loop_if(images, partial(self._prompts.build, request))
         except RequestError as error:
-            return self._failed(error.kind, error.message, attempts=0)
-        if not self._outage.admits():
-            away = f"not sent: the server has been away for over {self._outage.budget:g} s"
-            return self._failed("connection", away, attempts=0)
-        attempts = 0
-        started = 0.0
-
-        async def send() -> Response:
-            nonlocal attempts, started
-            attempts += 1
-            started = time.perf_counter()
-            response = await self._attempt(request, body)
-            seconds = time.perf_counter() - started
-            return dataclasses.replace(response, latency=seconds, attempts=attempts)
-
-        try:
-            return await self._retries.run(send)
-        except AttemptError as error:
-            seconds = time.perf_counter() - started
-            return self._failed(error.kind, error.message, attempts=attempts, latency=seconds)
+            return self._failed(error)
+        if any(prompt.content is None for prompt in prompts):
+            return Response(truncated=sum(prompt.dropped for prompt in prompts))
+        answers = await asyncio.gather(*(self._groups.ask(prompt) for prompt in prompts))
+        return _summed(answers) if request.request_type == "loglikelihood_rolling" else answers[0]
 
     def identity(self) -> dict[str, str]:
-        """Return the model's name, the engine where it told, and what shapes every request."""
-        # A path names the model by its last part: where it lies on a machine decides no answer.
-        is_path = self.model.startswith(("/", "./", "../", "~"))
-        name = self.model.rstrip("/").rpartition("/")[2] if is_path else self.model
-        identity = {"model": name, "endpoint": self.endpoint, "seed": str(self.seed)}
-        if self._engine is not None:
-            identity["engine"] = self._engine
-        if self.max_gen_toks is not None:
-            identity["max_gen_toks"] = str(self.max_gen_toks)
-        if self.extra_body:
-            body = orjson.dumps(self.extra_body, option=orjson.OPT_SORT_KEYS).decode()
-            identity["extra_body"] = self._scrub(body)
-        return identity
+        """Return what ``TokenizingLM`` does, and how long a prompt may be."""
+        if self.max_length is None:
+            return super().identity()
+        length = {"max_length": str(self.max_length + 1), "truncate": self.truncation}
+        return super().identity() | length
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(model={self.model!r}, base_url={self.address.base!r})"
+    @property
+    def _has_own_form(self) -> bool:
+        """Whether a subclass makes a body of each request itself, so that nothing is encoded."""
+        return type(self).create_payload is not EndpointLM.create_payload
 
-    # Internals.
-
-    async def _encode(self, request: Instance) -> bytes:
-        """Build the body once, however often it is sent; images are encoded off the loop."""
-        if not has_images(request):
-            return self._body(request)
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._encoders, self._body, request)
-
-    def _body(self, request: Instance) -> bytes:
-        return orjson.dumps({**self.create_payload(request), **self.extra_body})
-
-    async def _attempt(self, request: Instance, body: bytes) -> Response:
-        url = self.address.url(self.endpoint)
+    async def _ask(self, prompts: Sequence[Prompt]) -> Sequence[Response]:
+        """Send prompts of one kind in one body; one that is refused takes no other with it."""
         try:
-            answer = await self._transport.request("POST", url, body)
-            self._outage.answered()
-            return self.parse_response(request, answer)
+            body = self._dump(self._payload(prompts))
         except RequestError as error:
-            raise AttemptError(error.kind, self._clean(error.message), retry=True) from None
-        except AttemptError as error:
-            if error.away:
-                self._outage.failed()
-            elif error.status:
-                self._outage.answered()
-            raise
+            return [self._failed(error)] * len(prompts)
+        assert self._sender is not None, "the model was not started"
+        responses = await self._sender.send(body, partial(self._read, prompts), len(prompts))
+        refused = responses[0].failure
+        if len(prompts) > 1 and refused is not None and refused.kind == "client":
+            return [(await self._ask([prompt]))[0] for prompt in prompts]
+        return responses
 
-    def _clean(self, message: str) -> str:
-        return shortened(self._scrub(message))
+    def _payload(self, prompts: Sequence[Prompt]) -> dict[str, Any]:
+        first = prompts[0]
+        messages = self.create_message([prompt.content for prompt in prompts], first.generates)
+        if not first.generates:
+            ctxlens = [prompt.context_length for prompt in prompts]
+            return self._create_payload(messages, generate=False, seed=self.seed, ctxlens=ctxlens)
+        return self._create_payload(
+            messages,
+            generate=True,
+            gen_kwargs=_copied(first.arguments),
+            seed=self.seed + first.request.repeat,
+            eos=self.eos_string if first.request.dialect == "lm_eval" else None,
+        )
 
-    def _failed(
-        self, kind: FailureKind, message: str, *, attempts: int, latency: float = 0.0
-    ) -> Response:
-        failure = Failure(kind, self._clean(message))
-        return Response(failure=failure, attempts=attempts, latency=latency)
+    def _read(self, prompts: Sequence[Prompt], answer: Any) -> Sequence[Response]:
+        try:
+            responses = self._texts(prompts, answer) if prompts[0].generates else []
+            return responses or self._likelihoods(prompts, answer)
+        except _UNREADABLE as error:
+            said = server_message(orjson.dumps(answer)) or "no message"
+            what = f"{type(error).__name__}: {error}"
+            raise RequestError(
+                "invalid_response", f"the answer cannot be read ({what}): {said}"
+            ) from error
 
-    def _headers(self, extra: Mapping[str, Any]) -> dict[str, str]:
-        """Merge the credentials with what the user gave, which wins."""
-        headers = self.credentials(self._key.value)
-        if not headers and self.address.user is not None:
-            pair = ":".join(self.address.user).encode()
-            headers = {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
-        given = {name.lower() for name in extra}
-        kept = {name: value for name, value in headers.items() if name.lower() not in given}
-        return kept | {name: str(value) for name, value in extra.items()}
+    def _texts(self, prompts: Sequence[Prompt], answer: Any) -> list[Response]:
+        contexts = [prompt.content for prompt in prompts]
+        texts = self.parse_generations(outputs=answer, contexts=contexts)
+        details = self.parse_details(answer, len(prompts))
+        responses = []
+        for prompt, text, detail in zip(prompts, texts, details, strict=True):
+            text, is_cut = cut_at_stops(text or "", prompt.stops)
+            detail = {**detail, **({"finish_reason": "stop"} if is_cut else {})}
+            responses.append(Response(text=text, truncated=prompt.dropped or None, **detail))
+        return responses
+
+    def _likelihoods(self, prompts: Sequence[Prompt], answer: Any) -> list[Response]:
+        pairs = self.parse_logprobs(
+            outputs=answer,
+            tokens=[list(prompt.tokens) for prompt in prompts],
+            ctxlens=[prompt.context_length for prompt in prompts],
+        )
+        usages = [detail.get("usage", {}) for detail in self.parse_details(answer, len(prompts))]
+        responses = []
+        for prompt, (logprob, is_greedy), usage in zip(prompts, pairs, usages, strict=True):
+            if not math.isfinite(logprob):
+                raise RequestError("model", f"the log-probability is {logprob}")
+            dropped = prompt.dropped or None
+            scored = Response(logprob=float(logprob), is_greedy=bool(is_greedy), truncated=dropped)
+            responses.append(dataclasses.replace(scored, usage=usage))
+        return responses
+
+
+def _read_batch_size(size: int | str) -> int:
+    if isinstance(size, str) and size.startswith("auto"):
+        raise UsageError(
+            "batch_size=auto is for models in this process; give a number of prompts per request"
+        )
+    if (isinstance(size, str) and not size.isdecimal()) or int(size) < 1:
+        raise UsageError(f"batch_size must be a number of prompts, not {size!r}")
+    return int(size)
+
+
+def _copied(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: list(v) if isinstance(v, list) else v for k, v in arguments.items()}
+
+
+def _summed(windows: Sequence[Response]) -> Response:
+    """Return the response to a document from those to its windows."""
+    for window in windows:
+        if window.failure is not None:
+            return window
+    usage: dict[str, int] = {}
+    for window in windows:
+        for name, count in window.usage.items():
+            usage[name] = usage.get(name, 0) + count
+    return Response(
+        logprob=math.fsum(window.logprob or 0.0 for window in windows),
+        usage=usage,
+        latency=sum(window.latency for window in windows),
+        attempts=max((window.attempts for window in windows), default=0),
+    )

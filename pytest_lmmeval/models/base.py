@@ -9,7 +9,7 @@ with a ``failure``, or a ``RequestError``; it never takes its siblings with it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pytest_lmmeval.records import Instance, RequestType, Response
 
@@ -30,15 +30,38 @@ class LM:
         name: The name under which it was asked for, which also picks model-specific prompts.
         unused_arguments: Arguments that the peers' model of this name takes and this one does not
             need, and why. They are dropped with a warning, so that the peers' command lines work.
+        refused_arguments: Those that would mean something that this model cannot do, and what to
+            give instead.
     """
 
     request_types: ClassVar[frozenset[RequestType]] = frozenset({"generate_until"})
     modalities: ClassVar[frozenset[str]] = frozenset()
     unused_arguments: ClassVar[Mapping[str, str]] = {}
+    refused_arguments: ClassVar[Mapping[str, str]] = {}
     chat: bool = False
     message_format: Literal["simple", "chat"] = "chat"
     batch_size: int = 1
     name: str = ""
+
+    def server_to_launch(self) -> Mapping[str, Any] | None:
+        """Return the ``server:`` section of the server that is to be launched for this model.
+
+        None, if it needs none. A run launches it once, however many processes it has, calls
+        ``attach_to_server`` before ``start``, and ends the server with itself.
+
+        Raises:
+            ModelUnavailable: There is nothing to launch.
+        """
+        return None
+
+    def attach_to_server(self, base_url: str, *, launched: bool) -> None:
+        """Take in where the server that ``server_to_launch`` asked for is.
+
+        Args:
+            base_url: Where its API begins.
+            launched: Whether this run launched it; otherwise it was there before.
+        """
+        raise NotImplementedError(f"{type(self).__name__} asks for a server and cannot attach")
 
     def start(self) -> None:
         """Make the model ready: load weights, reach the server.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from pytest_lmmeval.errors import ModelUnavailable
 
@@ -13,16 +14,24 @@ _SETTINGS = (".json", ".jinja", ".model", ".txt")
 _DIGITS = 16
 
 
-def local_folder(pretrained: str) -> Path | None:
+def local_folder(
+    pretrained: str, subfolder: str = "", *, settings: str | None = "config.json"
+) -> Path | None:
     """Return the folder of a checkpoint; None if ``pretrained`` is a name on the hub.
+
+    Args:
+        pretrained: A path or a name on the hub.
+        subfolder: Where in the folder the checkpoint is.
+        settings: The file that a checkpoint has; an adapter's has another name, and a tokenizer
+            need not have any one file.
 
     Raises:
         ModelUnavailable: ``pretrained`` can only be a path, and no checkpoint is there.
     """
     folder = Path(pretrained).expanduser()
     if folder.is_dir():
-        if not (folder / "config.json").is_file():
-            raise ModelUnavailable(f"{folder} is no checkpoint: it has no config.json")
+        if settings is not None and not (folder / subfolder / settings).is_file():
+            raise ModelUnavailable(f"{folder / subfolder} is no checkpoint: it has no {settings}")
         return folder
     if folder.exists():
         raise ModelUnavailable(f"{folder} is a file; give the folder of a checkpoint")
@@ -50,3 +59,24 @@ def _digest(files: Iterable[Path]) -> str:
             total.update(f"{path.name}\0".encode())
             total.update(hashlib.file_digest(file, "sha256").digest())
     return total.hexdigest()[:_DIGITS]
+
+
+def refuse_random_weights(checkpoint: str, loaded: Mapping[str, Any]) -> None:
+    """Refuse a checkpoint that lacks weights, which transformers fills with random numbers.
+
+    A version that names the layers otherwise is enough for that, and the model still answers.
+
+    Args:
+        checkpoint: Its name, for the message.
+        loaded: What ``from_pretrained`` returns for ``output_loading_info``.
+
+    Raises:
+        ModelUnavailable: Weights are missing.
+    """
+    missing = sorted(loaded.get("missing_keys") or ())
+    if missing:
+        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        raise ModelUnavailable(
+            f"{checkpoint} lacks weights that this version of transformers would fill with random "
+            f"numbers: {', '.join(missing[:3])}{more}"
+        )

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import netrc
 import os
 import re
+import warnings
 from collections.abc import Iterable
+from pathlib import Path
+
+from pytest_lmmeval.warnings import LmmWarning
 
 HIDDEN = "***"
 _SHORTEST = 4  # a shorter "key" is a placeholder, and hiding it would garble every message
@@ -52,9 +57,35 @@ class Secret:
         return f"Secret({HIDDEN!r})"
 
 
-def find_key(*given: str | None) -> Secret:
-    """Return the first key that is given, else that of the environment, else an empty one."""
-    return Secret(next((key for key in given if key), os.environ.get("OPENAI_API_KEY", "")))
+def find_key(*given: str | None, variable: str = "OPENAI_API_KEY", host: str = "") -> Secret:
+    """Return the first key that is given, else the environment's, else netrc's, else an empty one.
+
+    Args:
+        given: Keys of arguments.
+        variable: The environment variable that may hold one.
+        host: Whose entry of the netrc file counts; its default entry does not, for that would send
+            a password to any server.
+    """
+    named = next((key for key in given if key), None) or os.environ.get(variable)
+    return Secret(named or _key_of_netrc(host))
+
+
+def _key_of_netrc(host: str) -> str:
+    """Return the password of ``host`` in the file that NETRC names, by default ``~/.netrc``."""
+    path = Path(os.environ.get("NETRC") or "~/.netrc").expanduser()
+    try:
+        entry = netrc.netrc(path).hosts.get(host)
+    except FileNotFoundError:
+        return ""
+    except (OSError, netrc.NetrcParseError, UnicodeDecodeError) as error:
+        # Its own message may quote a token of the file.
+        line = f":{error.lineno}" if isinstance(error, netrc.NetrcParseError) else ""
+        warnings.warn(
+            LmmWarning(f"{path}{line} cannot be read as a netrc file, no key is taken from it"),
+            stacklevel=2,
+        )
+        return ""
+    return (entry[2] or "") if entry is not None else ""
 
 
 def secrets_of(environment: Iterable[tuple[str, str]]) -> list[str]:

@@ -7,14 +7,18 @@ change nothing, or refused, so that none is sent or dropped in silence.
 
 from __future__ import annotations
 
+import functools
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pytest_lmmeval.errors import RequestError, nearest
 from pytest_lmmeval.records import Instance
+from pytest_lmmeval.warnings import LmmWarning
 
 DEFAULT_MAX_TOKENS = {"lm_eval": 256, "lmms_eval": 1024}
+# Of several in one of lm-eval's tasks the first counts.
 _LIMITS = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
 _STOPS = ("stop", "stop_sequences")
 # lmms-eval's models of servers read none of these; its tasks set them for models in process.
@@ -63,15 +67,18 @@ def read_generation(request: Instance, default_max_tokens: int | None = None) ->
         default_max_tokens: For tasks that set none; by default the peer's, 256 or 1024.
 
     Raises:
-        RequestError: An argument has a value of the wrong type, or two contradict each other.
+        RequestError: An argument has a value of the wrong type, or two of lmms-eval's contradict
+            each other.
     """
     given = {name: value for name, value in request.gen_kwargs.items() if value is not None}
     limit = default_max_tokens or DEFAULT_MAX_TOKENS[request.dialect]
-    max_tokens = _take_max_tokens(given, limit)
+    max_tokens = _take_max_tokens(given, limit, request.dialect)
     temperature = given.pop("temperature", 0)
     if isinstance(temperature, bool) or not isinstance(temperature, (int, float)):
         raise RequestError("client", f"temperature must be a number, not {temperature!r}")
     do_sample = given.pop("do_sample", None)
+    if do_sample is False and temperature and request.dialect == "lm_eval":
+        temperature = 0  # as its models in process read it; its API models would sample
     stop = stops_of(request)
     if request.dialect == "lm_eval":
         given.pop("until", None)
@@ -129,14 +136,29 @@ def cut_at_stops(text: str, stops: Sequence[str]) -> tuple[str, bool]:
     return cut, len(cut) < len(text)
 
 
-def _take_max_tokens(given: dict[str, Any], default: int) -> int:
+def with_end(until: Sequence[str] | None, eos: str | None) -> list[str]:
+    """Return stops and, as one more of them, the end of text."""
+    stops = list(until or ())
+    return stops if eos is None or eos in stops else [*stops, eos]
+
+
+def _take_max_tokens(given: dict[str, Any], default: int, dialect: str) -> int:
     limits = {name: given.pop(name) for name in _LIMITS if name in given}
     if len({repr(value) for value in limits.values()}) > 1:
         found = " and ".join(f"{name}={value!r}" for name, value in limits.items())
-        raise RequestError("client", f"{found} contradict each other; give one of them")
+        if dialect != "lm_eval":
+            raise RequestError("client", f"{found} contradict each other; give one of them")
+        # The order of lm-eval's normalize_gen_kwargs.
+        _tell_once(f"{found} contradict each other; the first of them counts")
     for name, value in limits.items():
         whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
         if not whole or isinstance(value, bool) or value < 1:
             raise RequestError("client", f"{name} must be a positive integer, not {value!r}")
         return int(value)
     return default
+
+
+@functools.cache
+def _tell_once(message: str) -> None:
+    """Warn, but not with every request of a task."""
+    warnings.warn(LmmWarning(message), stacklevel=4)

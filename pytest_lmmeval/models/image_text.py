@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +11,10 @@ import torch
 import transformers
 
 from pytest_lmmeval.errors import ModelUnavailable, RequestError
+from pytest_lmmeval.models.checkpoints import refuse_random_weights
 from pytest_lmmeval.models.devices import device_name, thread_count
 from pytest_lmmeval.models.failures import shortened
+from pytest_lmmeval.models.loading import no_progress_bars
 
 # transformers' auto classes are typed for their own use only.
 _Processor: Any = transformers.AutoProcessor
@@ -71,7 +72,7 @@ class ImageTextModel:
         where = device_name(device, has_cuda=torch.cuda.is_available())
         settings = {name: value for name, value in model_arguments.items() if value is not None}
         try:
-            with _no_progress_bars():
+            with no_progress_bars():
                 self._processor = _Processor.from_pretrained(
                     checkpoint, **processor_arguments, **hub
                 )
@@ -84,7 +85,7 @@ class ImageTextModel:
             raise ModelUnavailable(
                 f"{checkpoint} cannot be loaded: {type(error).__name__}: {said}"
             ) from error
-        _refuse_random_weights(checkpoint, loaded)
+        refuse_random_weights(checkpoint, loaded)
         self._tokenizer = self._prepare_tokenizer(checkpoint)
         self._end_tokens = self._find_end_tokens()
         self._threads_before = torch.get_num_threads()
@@ -229,30 +230,3 @@ class ImageTextModel:
     def _cuda_devices(self) -> list[int]:
         device = self._model.device
         return [device.index or 0] if device.type == "cuda" else []
-
-
-@contextlib.contextmanager
-def _no_progress_bars() -> Iterator[None]:
-    """Keep transformers' progress bars out of a terminal that is pytest's."""
-    progress: Any = transformers.utils.logging
-    were_on = progress.is_progress_bar_enabled()
-    progress.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if were_on:
-            progress.enable_progress_bar()
-
-
-def _refuse_random_weights(checkpoint: str, loaded: Mapping[str, Any]) -> None:
-    """Refuse a checkpoint that lacks weights, which transformers fills with random numbers.
-
-    A version that names the layers otherwise is enough for that, and the model still answers.
-    """
-    missing = sorted(loaded.get("missing_keys") or ())
-    if missing:
-        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
-        raise ModelUnavailable(
-            f"{checkpoint} lacks weights that this version of transformers would fill with random "
-            f"numbers: {', '.join(missing[:3])}{more}"
-        )

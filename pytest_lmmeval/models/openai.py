@@ -8,13 +8,15 @@ gets the first four only), and each of a task's ``repeats`` has its own seed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import orjson
 
 from pytest_lmmeval.errors import RequestError
-from pytest_lmmeval.models.api import TemplateAPI
+from pytest_lmmeval.models.answers import token_counts
+from pytest_lmmeval.models.endpoint import EndpointLM
 from pytest_lmmeval.models.failures import server_message
 from pytest_lmmeval.models.generation import (
     Generation,
@@ -22,12 +24,15 @@ from pytest_lmmeval.models.generation import (
     cut_at_stops,
     read_generation,
     stops_of,
+    with_end,
 )
 from pytest_lmmeval.models.media import data_url
 from pytest_lmmeval.models.messages import messages_of
 from pytest_lmmeval.records import Instance, Message, Response, TextPart
 
 _MOST_STOPS = 4  # what OpenAI and Azure accept
+_CONTINUE_UNASKED = frozenset({"llamacpp"})
+_REASONING = re.compile(r"o\d|gpt-5")
 _ACCEPTED = {
     "lmms_eval": frozenset({"top_p", "seed", "presence_penalty", "frequency_penalty", "n"}),
     "lm_eval": frozenset(
@@ -56,7 +61,7 @@ _ADAPTIVE = "num_concurrent decides how many requests are in flight"
 _NO_VIDEO = "videos are not supported yet"
 
 
-class OpenAIChat(TemplateAPI):
+class OpenAIChat(EndpointLM):
     """A model behind ``/v1/chat/completions``.
 
     Args:
@@ -66,7 +71,11 @@ class OpenAIChat(TemplateAPI):
         max_completion_tokens: For OpenAI's reasoning models: the token limit is sent under this
             name, and ``temperature`` and ``stop``, which they refuse, are not sent.
         think_end_token: The answer is what follows the last of these, as in lm-eval.
-        **settings: Those of ``TemplateAPI``.
+        eos_string: One more stop for lm-eval's tasks.
+        continue_final_message: Whether a request whose last message is the assistant's says with
+            vLLM's and SGLang's field that this message is to be continued. By default it does,
+            unless the server is one that continues it unasked (llama.cpp).
+        **settings: Those of ``EndpointLM``.
     """
 
     endpoint = "/chat/completions"
@@ -74,7 +83,7 @@ class OpenAIChat(TemplateAPI):
     chat = True
     unused_arguments: ClassVar[Mapping[str, str]] = {
         **dict.fromkeys(("tokenizer", "tokenizer_backend", "tokenized_requests"), _NO_TOKENIZER),
-        **dict.fromkeys(("add_bos_token", "max_length", "truncate", "eos_string"), _NO_TOKENIZER),
+        **dict.fromkeys(("add_bos_token", "max_length", "truncate"), _NO_TOKENIZER),
         **dict.fromkeys(("custom_prefix_token_id", "use_fast_tokenizer"), _NO_TOKENIZER),
         **dict.fromkeys(("trust_remote_code", "revision"), _NO_TOKENIZER),
         **dict.fromkeys(("max_frames_num", "video_fps", "fps", "nframes"), _NO_VIDEO),
@@ -92,22 +101,27 @@ class OpenAIChat(TemplateAPI):
         pretrained: str | None = None,
         max_completion_tokens: bool = False,
         think_end_token: str | None = None,
+        eos_string: str | None = None,
+        continue_final_message: bool | None = None,
         **settings: Any,
     ) -> None:
         super().__init__(model or model_version or pretrained, **settings)
         self.max_completion_tokens = max_completion_tokens
         self.think_end_token = think_end_token
+        self.eos_string = eos_string
+        self.continue_final_message = continue_final_message
 
     def identity(self) -> dict[str, str]:
-        """Return what ``TemplateAPI`` does, and the settings of this class that were changed."""
+        """Return what ``EndpointLM`` does, and the settings of this class that were changed."""
         changed = {
             "max_completion_tokens": self.max_completion_tokens,
             "think_end_token": self.think_end_token,
+            "eos_string": self.eos_string,
         }
         return super().identity() | {name: str(value) for name, value in changed.items() if value}
 
     def create_payload(self, request: Instance) -> dict[str, Any]:
-        """Return the body of a chat completion; see ``TemplateAPI``."""
+        """Return the body of a chat completion; see ``EndpointLM``."""
         if request.request_type != "generate_until":
             raise RequestError(
                 "model",
@@ -118,6 +132,7 @@ class OpenAIChat(TemplateAPI):
         messages = [self.message(request, message) for message in messages_of(request)]
         body = {"model": self.model, "messages": messages, "max_tokens": generation.max_tokens}
         body |= {"temperature": generation.temperature} | self.sampling(request, generation)
+        body |= self._continuation(request)
         if self.max_completion_tokens:
             body["max_completion_tokens"] = body.pop("max_tokens")
             for refused in ("temperature", "stop"):
@@ -148,7 +163,8 @@ class OpenAIChat(TemplateAPI):
         sent = accepted_arguments(request, generation.extra, _ACCEPTED[request.dialect])
         if request.dialect == "lmms_eval":
             return sent
-        stop = {"stop": list(generation.stop[:_MOST_STOPS])} if generation.stop else {}
+        stops = with_end(generation.stop, self.eos_string)[:_MOST_STOPS]
+        stop = {"stop": stops} if stops else {}
         return stop | {"seed": self.seed + request.repeat} | sent
 
     def parse_response(self, request: Instance, answer: Any) -> Response:
@@ -165,13 +181,55 @@ class OpenAIChat(TemplateAPI):
             thought, _, text = text.rpartition(self.think_end_token)
             reasoning, text = reasoning or thought, text.lstrip()
         text = text.removeprefix(_prefill(request))
-        text, is_cut = cut_at_stops(text, stops_of(request))
+        stops = stops_of(request)
+        if request.dialect == "lm_eval":
+            stops = tuple(with_end(stops, self.eos_string))
+        text, is_cut = cut_at_stops(text, stops)
         return Response(
             text=text,
             finish_reason="stop" if is_cut else choice.get("finish_reason"),
-            usage=_usage(answer.get("usage")),
+            usage=token_counts(answer.get("usage")),
             reasoning=reasoning or None,
         )
+
+    def _continuation(self, request: Instance) -> dict[str, bool]:
+        """Return what makes a server go on with the last message instead of answering it."""
+        if not _prefill(request):
+            return {}
+        asks = self.continue_final_message
+        if asks is None:
+            asks = self.engine not in _CONTINUE_UNASKED
+        return {"add_generation_prompt": False, "continue_final_message": True} if asks else {}
+
+
+class OpenAIHostedChat(OpenAIChat):
+    """OpenAI's own chat completions: the token limit always goes by its new name.
+
+    Args:
+        model: The model's name; ``max_completion_tokens`` is the default for o1, o3, gpt-5 and the
+            like.
+        max_completion_tokens: Whether it is a reasoning model, see ``OpenAIChat``.
+        **settings: Those of ``OpenAIChat``.
+    """
+
+    def __init__(
+        self,
+        model: str | None = None,
+        *,
+        max_completion_tokens: bool | None = None,
+        **settings: Any,
+    ) -> None:
+        super().__init__(model, **settings)
+        if max_completion_tokens is None:
+            max_completion_tokens = _REASONING.match(self.model) is not None
+        self.max_completion_tokens = max_completion_tokens
+
+    def create_payload(self, request: Instance) -> dict[str, Any]:
+        """Return the body of a chat completion; see ``EndpointLM``."""
+        body = super().create_payload(request)
+        if "max_tokens" in body:
+            body["max_completion_tokens"] = body.pop("max_tokens")
+        return body
 
 
 def _text(content: Any) -> str:
@@ -188,16 +246,6 @@ def _prefill(request: Instance) -> str:
     """
     last = request.context[-1] if isinstance(request.context, tuple) else None
     return last.text if isinstance(last, Message) and last.role == "assistant" else ""
-
-
-def _usage(usage: Any) -> dict[str, int]:
-    """Return the token counts, those of reasoning and of cached prompts included."""
-    if not isinstance(usage, dict):
-        return {}
-    details = [usage.get(f"{kind}_tokens_details") or {} for kind in ("prompt", "completion")]
-    counts = {name: count for group in (usage, *details) for name, count in group.items()}
-    names = ("prompt_tokens", "completion_tokens", "reasoning_tokens", "cached_tokens")
-    return {name: counts[name] for name in names if isinstance(counts.get(name), int)}
 
 
 def _error_in(answer: Any) -> str:

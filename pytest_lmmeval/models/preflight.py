@@ -34,6 +34,7 @@ class Preflight:
         address: The server's base URL.
         endpoint: The path below it that requests will go to.
         has_key: Whether requests carry a key, for the advice in a message.
+        key_variable: The environment variable that may hold it, for the same.
         patience: Seconds for which a server that is away may still be starting.
     """
 
@@ -45,11 +46,13 @@ class Preflight:
         *,
         has_key: bool,
         patience: float,
+        key_variable: str = "OPENAI_API_KEY",
     ) -> None:
         self._transport = transport
         self._address = address
         self._endpoint = endpoint
         self._has_key = has_key
+        self._key_variable = key_variable
         self._patience = patience
 
     async def run(self, model: str) -> str | None:
@@ -67,7 +70,7 @@ class Preflight:
     async def _list_models(self) -> Any:
         """Return what ``/models`` says; None where the server has no usable list."""
         deadline = time.monotonic() + self._patience
-        url = self._address.url("/models")
+        url = self._address.models_url
         while True:
             try:
                 return await self._transport.request("GET", url, within=_ANSWER_WITHIN)
@@ -114,7 +117,7 @@ class Preflight:
         if error.kind == "auth":
             advice = "refuses the API key" if self._has_key else "wants an API key"
             return ModelUnavailable(
-                f"{base} {advice} ({error.message}); give api_key=… or set OPENAI_API_KEY"
+                f"{base} {advice} ({error.message}); give api_key=… or set {self._key_variable}"
             )
         if error.status == 503:
             return ModelUnavailable(

@@ -36,14 +36,31 @@ class _BuiltIn:
 
 _CHAT = "pytest_lmmeval.models.openai:OpenAIChat"
 _OPENAI = {"base_url": "https://api.openai.com/v1"}
+_HF = "pytest_lmmeval.models.huggingface:HFText"
+_ANTHROPIC = _BuiltIn(
+    "pytest_lmmeval.models.anthropic:AnthropicMessages",
+    {"base_url": "https://api.anthropic.com/v1"},
+)
+_COMPLETIONS = "pytest_lmmeval.models.completions:Completions"
 _BUILT_IN = {
+    "anthropic": _ANTHROPIC,
+    "anthropic-chat": _ANTHROPIC,
+    "anthropic-chat-completions": _ANTHROPIC,
     "async_openai": _BuiltIn(_CHAT),
+    "async_openai_compatible": _BuiltIn(_CHAT),
+    "async_openai_compatible_chat": _BuiltIn(_CHAT),
+    "hf": _BuiltIn(_HF),
+    "hf-auto": _BuiltIn(_HF),
     "hf-multimodal": _BuiltIn("pytest_lmmeval.models.vision:HFVision"),
     "hf_vision": _BuiltIn("pytest_lmmeval.models.vision:HFVision"),
+    "huggingface": _BuiltIn(_HF),
     "local-chat-completions": _BuiltIn(_CHAT),
+    "local-completions": _BuiltIn(_COMPLETIONS),
     "openai": _BuiltIn(_CHAT),
-    "openai-chat-completions": _BuiltIn(_CHAT, _OPENAI),
+    "openai-chat-completions": _BuiltIn("pytest_lmmeval.models.openai:OpenAIHostedChat", _OPENAI),
+    "openai-completions": _BuiltIn(_COMPLETIONS, {**_OPENAI, "tokenizer_backend": "tiktoken"}),
     "openai_compatible": _BuiltIn(_CHAT),
+    "sglang-generate": _BuiltIn("pytest_lmmeval.models.sglang:SGLangGenerate"),
     "srt_api": _BuiltIn("pytest_lmmeval.models.srt:SRT"),
 }
 _registered: dict[str, type[LM]] = {}
@@ -118,10 +135,16 @@ def _as_number(batch_size: int | str | None) -> int | str | None:
 def _without_unused(
     name: str, cls: type[LM], constructor: Constructor, given: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Drop arguments of the peers' model of this name that mean nothing here, with a warning."""
+    """Drop arguments of the peers' model of this name that mean nothing here, with a warning.
+
+    Raises:
+        UsageError: One of them would mean something that this model cannot do.
+    """
     kept = {}
     for argument, value in given.items():
         reason = cls.unused_arguments.get(argument)
+        if argument in cls.refused_arguments and argument not in constructor.hints:
+            raise UsageError(f"{name} takes no {argument}: {cls.refused_arguments[argument]}")
         if reason is None or argument in constructor.hints:
             kept[argument] = value
         else:

@@ -5,6 +5,10 @@ a connection that breaks, HTTP 502, 503 or 504) counts only if the server has an
 request since; else all wait together, for ``outage_budget`` seconds, so that a restart is survived
 however many requests were in flight. After that the server counts as gone: requests fail at once,
 but for one in a few seconds that tells when it is back.
+
+A server in trouble may also answer nothing but HTTP 500, 429 or a proxy's web page. Unless the user
+set the number of attempts, that is waited for in the same way; but it may as well be one request's
+own fault, so nobody else is refused for it.
 """
 
 from __future__ import annotations
@@ -79,13 +83,52 @@ class RetryPolicy:
         budget: Seconds after a request's first attempt in which another may begin.
         first_wait: Seconds before the second attempt; doubles, with jitter, up to 8 s.
         outage: The state of the server, shared by all requests.
+        strict: Whether every failure counts that an answer of the server brought.
     """
 
-    def __init__(self, max_attempts: int, budget: float, first_wait: float, outage: Outage) -> None:
+    def __init__(
+        self,
+        max_attempts: int,
+        budget: float,
+        first_wait: float,
+        outage: Outage,
+        *,
+        strict: bool = True,
+    ) -> None:
         self.max_attempts = max_attempts
         self.budget = budget
         self.first_wait = first_wait
         self.outage = outage
+        self._trouble = None if strict else Outage(outage.budget)
+
+    @property
+    def shared(self) -> tuple[Outage, ...]:
+        """What requests may be meeting together."""
+        return (self.outage,) if self._trouble is None else (self.outage, self._trouble)
+
+    def answered(self) -> None:
+        """Note that a request was answered."""
+        for met in self.shared:
+            met.answered()
+
+    def failed(self, error: AttemptError) -> None:
+        """Note that an attempt failed."""
+        met = self.met_by_all(error)
+        if met is not None:
+            met.failed()
+        if error.status and not error.retry:
+            self.answered()
+        elif error.status and not error.away:
+            self.outage.answered()
+
+    def met_by_all(self, error: AttemptError) -> Outage | None:
+        """Return what all requests may be meeting, if an error can be a sign of it."""
+        if error.away:
+            return self.outage
+        waits = error.retry and error.kind != "timeout" and error.retry_after is None
+        if not waits or self._trouble is None or self._trouble.over:
+            return None
+        return self._trouble
 
     async def run(self, send: Callable[[], Awaitable[T]]) -> T:
         """Call ``send`` until it returns, and return what it does.
@@ -117,7 +160,8 @@ class RetryPolicy:
             return error.retry_after + random.uniform(0, self.first_wait)
         backoff = min(LONGEST_WAIT, self.first_wait * 2.0 ** min(state.attempt_number - 1, 16))
         jittered = random.uniform(backoff / 2, backoff)
-        return min(jittered, self.outage.seconds_left) if error.away else jittered
+        met = self.met_by_all(error)
+        return jittered if met is None else min(jittered, met.seconds_left)
 
 
 class _Attempts:
@@ -126,20 +170,21 @@ class _Attempts:
     def __init__(self, policy: RetryPolicy) -> None:
         self._policy = policy
         self._counted = 0
-        self._answers = policy.outage.answers
+        self._answers = {met: met.answers for met in policy.shared}
 
     def stop(self, state: RetryCallState) -> bool:
-        outage = self._policy.outage
         error = _error_of(state)
-        if not error.away or outage.answers != self._answers:
+        met = self._policy.met_by_all(error)
+        if met is None or met.answers != self._answers[met]:
             self._counted += 1
-        self._answers = outage.answers
-        if self._counted >= self._policy.max_attempts or outage.over:
+        if met is not None:
+            self._answers[met] = met.answers
+        if self._counted >= self._policy.max_attempts or self._policy.outage.over:
             return True
-        if error.away and error.retry_after is None:
+        if met is not None and error.retry_after is None:
             return False  # the wait ends with the outage's budget, and there is a last attempt
         spent = state.seconds_since_start or 0.0
-        left = outage.seconds_left if error.away else self._policy.budget - spent
+        left = self._policy.budget - spent if met is None else met.seconds_left
         return state.upcoming_sleep > left
 
 

@@ -28,7 +28,7 @@ from pytest_lmmeval.models.credentials import Scrubber, secrets_of
 from pytest_lmmeval.models.server_keeper import started_at
 from pytest_lmmeval.models.server_spec import ServerSpec
 
-__all__ = ["ServerInfo", "ServerSpec", "ensure_server", "stop_servers"]
+__all__ = ["ServerInfo", "ServerSpec", "ensure_server", "listens", "stop_servers"]
 
 HOST = "127.0.0.1"
 _GRACE = 10.0
@@ -115,7 +115,7 @@ class _Launch:
 
         One that already listens where the section allows it is used as it is.
         """
-        if self._spec.reuse is not None and _listens(self._spec.reuse):
+        if self._spec.reuse is not None and listens(self._spec.reuse):
             self._save(found=True, port=self._spec.reuse)
             return self.attach()
         spec = self._spec.at(_free_port(self._spec.port))
@@ -243,7 +243,8 @@ def _ask(port: int, path: str) -> str:
     return "ready" if 200 <= status < 300 else f"HTTP {status}"
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
+    """Whether something accepts connections at a port of this machine."""
     try:
         socket.create_connection((HOST, port), timeout=1).close()
     except OSError:

@@ -34,6 +34,7 @@ class SGLangLaunch:
     Attributes:
         model_path: A folder or a name on the hub.
         port: A port on 127.0.0.1, or None for a free one.
+        reuse: Whether a server that already listens is used: at the port, by default at SGLang's.
         tp: Tensor-parallel size, in devices.
         dp: Data-parallel replicas.
         mem_fraction_static: Share of a device's memory for weights and key-value cache.
@@ -52,6 +53,7 @@ class SGLangLaunch:
 
     model_path: str
     port: int | None = None
+    reuse: bool = True
     tp: int | None = None
     dp: int | None = None
     mem_fraction_static: float | None = None
@@ -68,21 +70,24 @@ class SGLangLaunch:
     def section(self) -> dict[str, Any]:
         """Return the ``server:`` section, as ``ServerSpec`` reads it.
 
-        A server that already listens at the port, by default at SGLang's own, is used instead of
-        starting one.
-
         Raises:
             UsageError: A flag is given twice, or belongs to the model, or the command is empty.
         """
         return {
             "cmd": [*self._command(), *self._flags()],
             "port": self.port or "auto",
-            "reuse": self.port or DEFAULT_PORT,
+            "reuse": (self.port or DEFAULT_PORT) if self.reuse else None,
             # It answers 503 until the weights are loaded, then after generating one token.
             "ready": "/health",
             "ready_timeout": self.timeout,
-            "model": self.model_path,
+            "model": self.served_name,
         }
+
+    @property
+    def served_name(self) -> str:
+        """The model's name at the server."""
+        named = {_flag_name(name): value for name, value in self.server_args.items()}
+        return str(named.get("served-model-name") or self.model_path)
 
     def require(self) -> None:
         """Check that there is something to start.
@@ -122,7 +127,7 @@ class SGLangLaunch:
         }
         flags = {name: value for name, value in named.items() if value is not None}
         for written, value in self.server_args.items():
-            name = str(written).lstrip("-").replace("_", "-")
+            name = _flag_name(written)
             if name in flags or name.replace("-", "_") in _OURS:
                 raise UsageError(
                     f"srt_api: server_args names {written!r}, which is given by an argument of "
@@ -130,6 +135,10 @@ class SGLangLaunch:
                 )
             flags[name] = value
         return [word for name, value in flags.items() for word in _words(name, value)]
+
+
+def _flag_name(written: str) -> str:
+    return str(written).lstrip("-").replace("_", "-")
 
 
 def _words(name: str, value: Any) -> list[str]:

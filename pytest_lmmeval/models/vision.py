@@ -17,12 +17,12 @@ from pytest_lmmeval.models.base import LM
 from pytest_lmmeval.models.checkpoints import fingerprint, local_folder
 from pytest_lmmeval.models.generation import (
     Generation,
-    accepted_arguments,
     cut_at_stops,
     read_generation,
 )
 from pytest_lmmeval.models.media import rgb_image
 from pytest_lmmeval.models.messages import has_images, messages_of
+from pytest_lmmeval.models.sampling import sampling_arguments
 from pytest_lmmeval.records import Failure, ImagePart, Instance, Response, TextPart
 
 if TYPE_CHECKING:
@@ -168,11 +168,10 @@ class HFVision(LM):
     def _answer_together(self, requests: Sequence[Instance]) -> list[Response]:
         assert self._model is not None, "the model was not started"
         generation = read_generation(requests[0], self.max_gen_toks)
-        extra = accepted_arguments(requests[0], generation.extra, _ACCEPTED)
         answers = self._model.answer(
             [_conversation(request) for request in requests],
             [_images(request) for request in requests],
-            _sampling(requests[0], generation) | extra,
+            sampling_arguments(requests[0], generation, _ACCEPTED),
             stops=generation.stop,
             salt="\n".join(f"{r.task} {r.doc_id} {r.idx} {r.repeat}" for r in requests),
         )
@@ -203,15 +202,6 @@ def _images(request: Instance) -> list[Any]:
         for part in message.content
         if isinstance(part, ImagePart)
     ]
-
-
-def _sampling(request: Instance, generation: Generation) -> dict[str, Any]:
-    """Return whether and how to sample: lmms-eval goes by the temperature alone."""
-    samples = generation.temperature > 0
-    if request.dialect == "lm_eval" and generation.do_sample is not None:
-        samples = samples and bool(generation.do_sample)
-    sampling: dict[str, Any] = {"max_new_tokens": generation.max_tokens, "do_sample": samples}
-    return sampling | ({"temperature": generation.temperature} if samples else {})
 
 
 def _response(answer: Answer, generation: Generation) -> Response:

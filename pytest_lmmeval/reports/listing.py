@@ -1,29 +1,91 @@
-"""``--lmm-tasks=list``: what can be asked for by name."""
+"""``--lmm-tasks=list``: what can be asked for by name, and what each lacks to run here."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 
 from pytest_lmmeval.errors import LmmError
-from pytest_lmmeval.tasks.manager import TaskManager
+from pytest_lmmeval.options import RunConfig
+from pytest_lmmeval.tasks.manager import TaskManager, TaskSpec
+from pytest_lmmeval.tasks.obstacles import Conditions, obstacles
+from pytest_lmmeval.warnings import LmmWarning
 
 
-def list_tasks(manager: TaskManager, write: Callable[[str], None]) -> None:
-    """Write one line per task, then the groups and tags.
+def list_tasks(config: RunConfig, write: Callable[[str], None], *, verbose: bool = False) -> None:
+    """Write one line per task, then one per group, then the tags.
 
-    A task whose file cannot be read is listed with the reason.
+    A task or group whose file cannot be read is listed with the reason.
+
+    Args:
+        config: The run's settings: its folders, its model, its data.
+        write: Takes each line as soon as it is known.
+        verbose: Whether to execute the tasks' modules for what their functions need, and to show
+            files and data sets.
+
+    Raises:
+        UsageError: A folder or the model is not there.
     """
+    manager = TaskManager(config.include_path)
+    conditions = _conditions(config, verbose)
     names = manager.all_tasks()
     width = max(map(len, names), default=0)
     for name in names:
         try:
-            (spec,) = manager.select([name])
+            # What a file could say better is told when its task is run.
+            with warnings.catch_warnings(action="ignore", category=LmmWarning):
+                (spec,) = manager.select([name])
         except LmmError as error:
             write(f"{name:<{width}}  cannot be read: {error}")
             continue
-        config = spec.config
-        metrics = ", ".join(f"{metric},{filter_name}" for metric, filter_name in config.metric_keys)
-        write(f"{name:<{width}}  {config.output_type}, {config.num_fewshot or 0}-shot  {metrics}")
-    for title, found in (("groups", manager.all_groups()), ("tags", manager.all_tags())):
-        if found:
-            write(f"{title}: {', '.join(found)}")
+        write(f"{name:<{width}}  {_about(spec)}")
+        for line in _details(spec) if verbose else ():
+            write(f"    {line}")
+        lacks = list(obstacles(spec.config, conditions))
+        if lacks:
+            write(f"    needs: {'; '.join(lacks)}")
+    _list_groups(manager, write)
+    if tags := manager.all_tags():
+        counted = (f"{tag} ({len(manager.members(tag))})" for tag in tags)
+        write(f"tags: {', '.join(counted)}")
+    for reason in manager.unreadable:
+        write(f"cannot be read: {reason}")
+
+
+def _conditions(config: RunConfig, verbose: bool) -> Conditions:
+    types = None
+    if config.model is not None:
+        # Deferred: a listing without a model needs to know none.
+        from pytest_lmmeval.models.registry import find_model
+
+        types = find_model(config.model)[0].request_types
+    return Conditions(types, config.data_map, config.confirm_run_unsafe_code, verbose)
+
+
+def _about(spec: TaskSpec) -> str:
+    config = spec.config
+    metrics = ", ".join(f"{metric},{filter_name}" for metric, filter_name in config.metric_keys)
+    return f"{config.output_type}, {config.num_fewshot or 0}-shot  {metrics}"
+
+
+def _details(spec: TaskSpec) -> list[str]:
+    config = spec.config
+    subset = f" ({config.dataset_name})" if config.dataset_name else ""
+    data = f"{config.dataset_path}{subset}" if config.dataset_path else "a function of its own"
+    tags = f"; tags: {', '.join(spec.tags)}" if spec.tags else ""
+    return [f"{spec.path}", f"data: {data}; rules: {config.dialect}{tags}"]
+
+
+def _list_groups(manager: TaskManager, write: Callable[[str], None]) -> None:
+    names = manager.all_groups()
+    width = max(map(len, names), default=0)
+    if names:
+        write("groups:")
+    for name in names:
+        try:
+            with warnings.catch_warnings(action="ignore", category=LmmWarning):
+                count = len(manager.members(name))
+        except LmmError as error:
+            write(f"  {name:<{width}}  cannot be read: {error}")
+            continue
+        write(f"  {name:<{width}}  {count} task{'s' if count != 1 else ''}")

@@ -37,6 +37,7 @@ class Summary:
         seconds: Wall time since the run began.
         tokens: Tokens generated, as far as the model reported them.
         files: Files that were written.
+        groups: A line for each result of a group of tasks.
         notices: What the reader should know beside.
     """
 
@@ -46,6 +47,7 @@ class Summary:
     seconds: float = 0.0
     tokens: int = 0
     files: Sequence[Path] = ()
+    groups: Sequence[str] = ()
     notices: Sequence[str] = ()
 
 
@@ -81,11 +83,16 @@ def write_summary(writer: TerminalWriter, summary: Summary, *, quiet: bool = Fal
         for row, line in zip(summary.rows, lines, strict=True):
             colour = COLOURS[row.verdict.outcome]
             writer.write_line(line, **({} if row.note else {colour: True}))
-    if quiet:
-        return
+    if not quiet:
+        _write_details(writer, summary)
+
+
+def _write_details(writer: TerminalWriter, summary: Summary) -> None:
     for row in summary.rows:
         for note in row.verdict.notes:
             writer.write_line(f"{row.label}: {note}")
+    for line in summary.groups:
+        writer.write_line(line)
     for task, (missing, count) in summary.incomplete.items():
         writer.write_line(f"{task}: {missing} of {count} parts gave no result", yellow=True)
     for notice in summary.notices:

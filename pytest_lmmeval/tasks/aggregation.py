@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -17,6 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_lmmeval.tasks import classification, translation
+from pytest_lmmeval.tasks.parity import Differences
+from pytest_lmmeval.tasks.schema import Dialect
 
 Floats = npt.NDArray[np.float64]
 
@@ -24,6 +27,9 @@ Floats = npt.NDArray[np.float64]
 _CHUNK = 1000
 # Numbers that one step of the bootstrap may hold in memory (80 MB).
 _CELLS = 10_000_000
+# The mean log-likelihood below which a perplexity is more than a float can hold.
+_LEAST = -math.log(sys.float_info.max)
+_SUM_COMPENSATES = sys.version_info >= (3, 12)
 
 
 def _as_array(items: Sequence[Any]) -> Floats:
@@ -59,8 +65,9 @@ def median(items: Sequence[Any]) -> float:
 
 def nanmean(items: Sequence[Any]) -> float:
     """Mean of the items that are not NaN; NaN if all are."""
-    kept = [item for item in items if not math.isnan(item)]
-    return float(np.mean(kept)) if kept else math.nan
+    if all(math.isnan(item) for item in items):
+        return math.nan
+    return float(np.nanmean(items))
 
 
 def perplexity(items: Sequence[Any]) -> float:
@@ -107,18 +114,45 @@ def _medians(samples: Floats) -> Floats:
 
 def _nanmeans(samples: Floats) -> Floats:
     kept = ~np.isnan(samples)
-    return np.asarray(np.where(kept, samples, 0.0).sum(axis=-1) / kept.sum(axis=-1))
+    with np.errstate(invalid="ignore"):  # NaN, where a resample holds nothing else
+        return np.asarray(np.where(kept, samples, 0.0).sum(axis=-1) / kept.sum(axis=-1))
 
 
 def _perplexities(samples: Floats) -> Floats:
-    return np.asarray(np.exp(-samples.mean(axis=-1)))
+    # NumPy's exp() may differ from Python's in the last bit.
+    means = sums(samples) / samples.shape[-1]
+    return np.array([math.exp(-x) if x > _LEAST else math.inf for x in means.tolist()])
 
 
-def _of_corpus(name: str) -> Aggregation:
+def sums(samples: Floats) -> Floats:
+    """Sum over the last axis to the same bits as ``sum``: from left to right.
+
+    NumPy's own sum adds in pairs. Python's compensates for what is lost in rounding since 3.12, by
+    Neumaier (1974), Rundungsfehleranalyse einiger Verfahren zur Summation endlicher Summen.
+    """
+    if not _SUM_COMPENSATES:
+        return np.asarray(np.cumsum(samples, axis=-1)[..., -1])
+    total = lost = np.zeros(samples.shape[:-1])
+    for values in np.moveaxis(samples, -1, 0):
+        before, total = total, total + values
+        larger = np.abs(before) >= np.abs(values)
+        lost = lost + np.where(larger, (before - total) + values, (values - total) + before)
+    return np.asarray(total + np.where(np.isfinite(lost), lost, 0.0))
+
+
+def _unsorted_median(items: Sequence[Any]) -> float:
+    return float(items[len(items) // 2])
+
+
+def _unsorted_medians(samples: Floats) -> Floats:
+    return np.asarray(samples[..., samples.shape[-1] // 2])
+
+
+def _of_corpus(name: str, fewest: bool = False) -> Aggregation:
     return Aggregation(
-        partial(translation.corpus_score, name),
+        partial(translation.corpus_score, name, fewest=fewest),
         partial(translation.resampled_scores, name),
-        partial(translation.statistics, name),
+        partial(translation.statistics, name, fewest=fewest),
     )
 
 
@@ -139,6 +173,16 @@ AGGREGATIONS = {
 }
 
 
+def aggregations(dialect: Dialect, differences: Differences) -> Mapping[str, Aggregation]:
+    """Return the aggregations by name, with the peer's slips where those are wanted."""
+    found = dict(AGGREGATIONS)
+    if dialect == "lmms_eval" and not differences.median_is_sorted:
+        found["median"] = Aggregation(_unsorted_median, _unsorted_medians)
+    if not differences.references_match_in_number:
+        found |= {name: _of_corpus(name, fewest=True) for name in translation.CORPUS_METRICS}
+    return found
+
+
 def sample_stddev(items: Sequence[float]) -> float:
     """Standard deviation with n - 1 in the denominator."""
     center = mean(items)
@@ -150,18 +194,17 @@ def mean_stderr(items: Sequence[float]) -> float:
     return sample_stddev(items) / math.sqrt(len(items))
 
 
-def stderr(name: str, items: Sequence[Any], iterations: int) -> float | None:
-    """Return the standard error of a named aggregation, or None where the peers print "N/A".
+def stderr(aggregation: Aggregation, items: Sequence[Any], iterations: int) -> float | None:
+    """Return the standard error of an aggregation, or None where the peers print "N/A".
 
     Args:
-        name: Key of ``AGGREGATIONS``.
+        aggregation: One of ``AGGREGATIONS``.
         items: The docs' scores.
         iterations: Bootstrap replicates; with 0 the peers compute no standard error whatever.
     """
-    aggregation = AGGREGATIONS[name]
     if iterations <= 0 or len(items) < 2:
         return None
-    if name == "mean":
+    if aggregation.value is mean:
         return mean_stderr(items)
     if aggregation.replicates is None:
         return None
@@ -189,7 +232,7 @@ def bootstrap_stderr(
             # What random.choices does with the same stream.
             chosen = np.floor(stream.random_sample(shape) * len(values)).astype(np.intp)
             results.append(replicates(values[chosen]))
-    return float(np.std(np.concatenate(results), ddof=1))
+    return sample_stddev(np.concatenate(results).tolist())
 
 
 def _uniform_stream(seed: int) -> np.random.RandomState:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pytest_lmmeval.errors import RequestError
@@ -40,11 +41,30 @@ def remember(instances: list[Instance], raw: Mapping[str, Any]) -> Asked:
         RequestError: An image file cannot be read.
     """
     files: dict[str, str] = {}
-    try:
+    with _readable():
         arguments = _arguments(instances, files)
         # A path differs from machine to machine; what the file shows does not.
         shown = [raw, sorted(files.values())] if files else raw
         return Asked(tuple(arguments), digest(_questions(arguments)), digest(shown, files))
+
+
+def remember_more(asked: Asked, instances: list[Instance]) -> Asked:
+    """Add the requests of a later round to what is kept.
+
+    ``prompt_hash`` stays that of the first: later ones follow from the answers, and other answers
+    must not look like another question.
+
+    Raises:
+        RequestError: An image file cannot be read.
+    """
+    with _readable():
+        return replace(asked, arguments=(*asked.arguments, *_arguments(instances, {})))
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         name = error.filename or "an image"
         raise RequestError("media", f"{name} cannot be read: {error.strerror or error}") from error

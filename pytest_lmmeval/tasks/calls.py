@@ -12,8 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pytest_lmmeval.errors import LmmError, RequestError, TaskError
-from pytest_lmmeval.tasks.functions import FunctionRef, Functions, describe, require_callable
+from pytest_lmmeval.errors import LmmError, RequestError, TaskError, TaskUnavailable
+from pytest_lmmeval.tasks.functions import (
+    ANY_FAULT,
+    FunctionRef,
+    Functions,
+    describe,
+    require_callable,
+)
+from pytest_lmmeval.tasks.packages import how_to_install, missing_module
 from pytest_lmmeval.tasks.specs import Function, function_name
 
 _SEEDED = threading.RLock()
@@ -55,6 +62,8 @@ class UserFunction:
         """
         try:
             return self.function(*args, **kwargs)
+        except TaskUnavailable as error:
+            raise self.unavailable(error.message, doc_id) from error
         except LmmError:
             raise
         except OSError as error:
@@ -63,18 +72,30 @@ class UserFunction:
                 raise RequestError("media", message) from error
             raise self.failed(error, doc_id) from error
         # It is the user's code, so anything may come; some of lmms-eval's tasks call sys.exit().
-        except (Exception, SystemExit) as error:
+        except ANY_FAULT as error:
             raise self.failed(error, doc_id) from error
 
     def failed(self, error: BaseException, doc_id: int | None = None) -> TaskError:
         """Return the error for something that the function raised."""
+        if missing := missing_module(error):
+            return self.unavailable(how_to_install([missing]), doc_id)
         return self.error(f"raised {describe(error)}{_line_of(error, self._file())}", doc_id)
+
+    def unavailable(self, message: str, doc_id: int | None = None) -> TaskUnavailable:
+        """Return the error for what the function needs and this machine does not have."""
+        return TaskUnavailable(self._about(f"cannot run: {message}", doc_id), *self._place)
 
     def error(self, message: str, doc_id: int | None = None) -> TaskError:
         """Return an error about the function, at the tag that names it."""
+        return TaskError(self._about(message, doc_id), *self._place)
+
+    def _about(self, message: str, doc_id: int | None) -> str:
         where = "" if doc_id is None else f", doc {doc_id}"
-        text = f"task {self.task!r}{where}: {self.role} ({self.name}) {message}"
-        return TaskError(text, *((self.ref.path, self.ref.line) if self.ref else ()))
+        return f"task {self.task!r}{where}: {self.role} ({self.name}) {message}"
+
+    @property
+    def _place(self) -> tuple[Path, int] | tuple[()]:
+        return (self.ref.path, self.ref.line) if self.ref else ()
 
     def _file(self) -> Path | None:
         return self.ref.file if self.ref is not None else None
@@ -108,23 +129,37 @@ def user_function(
 
 
 @contextlib.contextmanager
-def seeded(key: str) -> Iterator[None]:
-    """Give code that draws random numbers the same ones for the same ``key``.
+def seeded(python: int | str | None, numpy: int | None) -> Iterator[None]:
+    """Let code that draws random numbers draw those that follow from the seeds.
 
-    Some scorers guess where they cannot parse. With one stream for all docs the guess depends on
-    which docs were scored before, and by whom. The global generators are put back afterwards; one
-    thread at a time has them.
+    The global generators are put back afterwards; one thread at a time has them.
+
+    Args:
+        python: Seed of ``random``; None leaves it as it is.
+        numpy: Seed of ``numpy.random``, if that is loaded; None leaves it as it is.
     """
     with _SEEDED:
-        python = random.getstate()
-        random.seed(key)
-        numpy = sys.modules.get("numpy")
-        if numpy is not None:
-            state = numpy.random.get_state()
-            numpy.random.seed(random.getrandbits(32))
+        state = random.getstate()
+        if python is not None:
+            random.seed(python)
+        # Only code that has imported it can draw from it, and importing it takes its time.
+        loaded = sys.modules.get("numpy")
+        if loaded is not None:
+            numpy_state = loaded.random.get_state()
+            if numpy is not None:
+                loaded.random.seed(numpy)
         try:
             yield
         finally:
-            random.setstate(python)
-            if numpy is not None:
-                numpy.random.set_state(state)
+            random.setstate(state)
+            if loaded is not None:
+                loaded.random.set_state(numpy_state)
+
+
+def seeded_for(key: str) -> contextlib.AbstractContextManager[None]:
+    """Give code that draws random numbers the same ones for the same ``key``.
+
+    Some scorers guess where they cannot parse. With one stream for all docs the guess depends on
+    which docs were scored before, and by whom.
+    """
+    return seeded(key, random.Random(key).getrandbits(32))

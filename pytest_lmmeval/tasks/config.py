@@ -7,18 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pytest_lmmeval.errors import TaskError, nearest
+from pytest_lmmeval.errors import DataError, TaskError, TaskUnavailable, nearest
 from pytest_lmmeval.tasks.loader import Block, Document, Origin, load_source
 from pytest_lmmeval.tasks.reasoning import Pairs, read_pairs
-from pytest_lmmeval.tasks.schema import Dialect, check_keys, dialect_of
+from pytest_lmmeval.tasks.schema import Dialect, check_dialect, check_keys, dialect_of
 from pytest_lmmeval.tasks.specs import (
     FewshotSettings,
     FilterSpec,
     Function,
     MetricSpec,
+    check_generation,
     generation_arguments,
     read_fewshot,
     read_filters,
@@ -48,6 +50,7 @@ class TaskConfig:
         source: The YAML file.
         lines: 1-based line of each key in ``source``; for an included key, the include's line.
         origins: Where each key was really written.
+        python_class: What the key ``class`` names.
     """
 
     task: str
@@ -104,8 +107,10 @@ class TaskConfig:
     cluster_key: str | Function | None = None
     should_decontaminate: bool = False
     doc_to_decontamination_query: str | Function | None = None
-    unsafe_code: Any = False
+    unsafe_code: bool = False
     metadata: Any = None
+
+    python_class: str | Function | None = None
 
     gates: Mapping[str, Any] = field(default_factory=dict)
     parts: int | None = None
@@ -163,9 +168,19 @@ class TaskConfig:
         at = self.origins.get(key, Origin(self.source, 1))
         return TaskError(f"task {self.task!r}: {message}", at.path, at.line)
 
+    def unavailable(self, key: str, message: str) -> TaskUnavailable:
+        """Return the error for a task that is right and that cannot run here because of a key."""
+        at = self.origins.get(key, Origin(self.source, 1))
+        return TaskUnavailable(f"task {self.task!r}: {message}", at.path, at.line)
+
+    def data_error(self, key: str, message: str) -> DataError:
+        """Return an error about the data, that points at the key which asks for them."""
+        at = self.origins.get(key, Origin(self.source, 1))
+        return DataError(f"{at.path}:{at.line}: task {self.task!r}: {message}")
+
 
 # Keys that decide nothing once the task is selected, or that are read into other fields.
-_NOT_FIELDS = {"class", "recipe", "task_list", "filter_list", "metric_list"}
+_NOT_FIELDS = {"class", "dialect", "recipe", "task_list", "filter_list", "metric_list"}
 
 
 def load_config(
@@ -176,14 +191,17 @@ def load_config(
     Args:
         path: The file.
         overrides: Keys laid over the file's, shallowly.
-        dialect: Forces one; by default the keys tell.
+        dialect: Forces one; by default the task tells, see ``dialect_of``.
 
     Raises:
         TaskError: The file, one it includes, or a key in it cannot be used.
     """
     source = load_source(path)
-    found = dialect or dialect_of(source.keys())
-    return read_config(source.merged(found == "lmms_eval"), overrides=overrides, dialect=dialect)
+    document = source.merged(first_include_wins=False)
+    found = dialect or dialect_of({**document.values, **(overrides or {})}, document.path)
+    if found == "lmms_eval":
+        document = source.merged(first_include_wins=True)
+    return read_config(document, overrides=overrides, dialect=found)
 
 
 def read_config(
@@ -197,7 +215,7 @@ def read_config(
     Args:
         document: The keys and where they stand.
         overrides: Keys laid over them, shallowly.
-        dialect: Forces one; by default the keys tell.
+        dialect: Forces one; by default the task tells, see ``dialect_of``.
 
     Raises:
         TaskError: A key is unknown, or holds what it may not.
@@ -209,10 +227,8 @@ def read_config(
     if name is None:
         hint = nearest("task", map(str, values))
         raise TaskError(f"names no 'task', so it is not a task.{hint}", document.path, 1)
-    if "class" in values:
-        at = document.origins["class"]
-        raise TaskError("'class': tasks in Python are not supported", at.path, at.line)
-    found = dialect or dialect_of(set(values))
+    found = dialect or dialect_of(values, document.path)
+    check_dialect(document, found)
     lines = {
         key: at.line if at.path == document.path else document.include_line
         for key, at in document.origins.items()
@@ -251,7 +267,12 @@ def _fields(document: Document, values: Mapping[str, Any], dialect: Dialect) -> 
     delimiter = document.values.get("fewshot_delimiter", "\n\n")
     fields = {key: value for key, value in values.items() if key not in _NOT_FIELDS}
     fields["fewshot_delimiter"] = delimiter
-    fields["fewshot_config"] = read_fewshot(values.get("fewshot_config"), at("fewshot_config"))
+    fields["python_class"] = values.get("class")
+    fewshot = read_fewshot(values.get("fewshot_config"), at("fewshot_config"))
+    if dialect == "lmms_eval":
+        # All else that lm-eval's files say there has no effect in lmms-eval, which took them over.
+        fewshot = FewshotSettings(sampler=fewshot.sampler)
+    fields["fewshot_config"] = fewshot
     fields["generation_kwargs"] = generation_arguments(
         values.get("generation_kwargs"), output_type, delimiter, dialect, at("generation_kwargs")
     )
@@ -275,11 +296,18 @@ def _check_values(config: TaskConfig) -> None:
         hint = nearest(config.output_type, OUTPUT_TYPES)
         known = ", ".join(OUTPUT_TYPES)
         raise config.error("output_type", f"{config.output_type!r} is not one of {known}.{hint}")
-    least = {"repeats": 1, "num_fewshot": 0, "parts": 1}
-    for key, minimum in least.items():
+    ranges = {"repeats": (1, 10_000), "num_fewshot": (0, 100_000), "parts": (1, 10_000)}
+    for key, (minimum, maximum) in ranges.items():
         value = getattr(config, key)
-        if value is not None and value < minimum:
-            raise config.error(key, f"{key} is {value}, expected at least {minimum}")
+        if value is not None and not minimum <= value <= maximum:
+            bound = f"at least {minimum}" if value < minimum else f"at most {maximum:,}"
+            raise config.error(key, f"{key} is {value}, expected {bound}")
+    key = "model_specific_generation_kwargs"
+    for name, arguments in (config.model_specific_generation_kwargs or {}).items():
+        check_generation(arguments, partial(config.error, key), f"{key}: {name}: ")
+    if not config.metrics and config.process_results is None:
+        message = "metric_list is empty, so nothing would be measured"
+        raise config.error("metric_list", message)
     choices = config.doc_to_choice
     if isinstance(choices, list | tuple) and any(isinstance(c, bool) for c in choices):
         message = (

@@ -9,16 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from pytest_lmmeval.errors import DataError, nearest
-from pytest_lmmeval.tasks.calls import UserFunction, user_function
+from pytest_lmmeval.tasks.calls import UserFunction, seeded_for, user_function
 from pytest_lmmeval.tasks.config import TaskConfig
 from pytest_lmmeval.tasks.functions import Functions
 from pytest_lmmeval.tasks.hub import DataSource, open_splits
 from pytest_lmmeval.tasks.specs import Function
-from pytest_lmmeval.tasks.tables import Table, make_table
+from pytest_lmmeval.tasks.tables import Table, kind_of, make_table
 
 
 class TaskData:
     """Opens a task's data when they are first asked for; safe in several threads.
+
+    The task's own functions draw the same random numbers in every run and process, so that docs
+    which they shuffle, or whose choices, stay the same docs.
 
     Args:
         config: The task.
@@ -54,7 +57,7 @@ class TaskData:
         table = self._table(self._config.eval_split, self._config.process_docs)
         if not len(table):
             split = self._config.eval_split
-            raise DataError(f"task {self._config.task!r}: split {split!r} holds no docs")
+            raise self._config.data_error(self._split_key(split), f"split {split!r} holds no docs")
         return table
 
     @property
@@ -64,14 +67,21 @@ class TaskData:
         ``fewshot_config``'s split or samples, else the training, validation or test split,
         whichever the task names first.
         """
-        config, fewshot = self._config, self._config.fewshot_config
-        split = fewshot.split or config.fewshot_split
-        if split is not None:
-            return self._table(split, fewshot.process_docs or config.process_docs)
-        if fewshot.samples is not None:
+        fewshot, split = self._config.fewshot_config, self.pool_split
+        if split is None:
             return self._given_samples()
-        split = config.training_split or config.validation_split or config.eval_split
-        return self._table(split, config.process_docs)
+        named = fewshot.split or self._config.fewshot_split
+        own = fewshot.process_docs if named else None
+        return self._table(split, own or self._config.process_docs)
+
+    @property
+    def pool_split(self) -> str | None:
+        """Name of the split that shots are drawn from; None where the task gives them itself."""
+        config, fewshot = self._config, self._config.fewshot_config
+        named = fewshot.split or config.fewshot_split
+        if named is None and fewshot.samples is not None:
+            return None
+        return named or config.training_split or config.validation_split or config.eval_split
 
     def _table(self, split: str, process: Function | None) -> Table:
         key = (split, id(process))
@@ -85,27 +95,30 @@ class TaskData:
             self._splits = self._open()
         if split not in self._splits:
             names = [str(name) for name in self._splits]
-            hint = nearest(split, names)
-            message = f"there is no split {split!r}; there are: {', '.join(names)}.{hint}"
-            raise DataError(f"task {self._config.task!r}: {message}")
+            known = ", ".join(names) or "none"
+            message = f"there is no split {split!r}; there are: {known}.{nearest(split, names)}"
+            raise self._config.data_error(self._split_key(split), message)
         rows = self._splits[split]
         if process is None:
-            return self._as_table(rows, f"split {split!r}")
+            return self._as_table(rows, f"split {split!r}", self._split_key(split))
         function = self._function(process, "process_docs")
-        table = make_table(function.call(rows))
+        with seeded_for(f"{self._config.task}:{split}"):
+            table = make_table(function.call(rows))
         if table is None:
             raise function.error("returned neither a Dataset nor a list of mappings")
         return table
 
-    def _as_table(self, rows: Any, what: str) -> Table:
+    def _as_table(self, rows: Any, what: str, key: str) -> Table:
         table = make_table(rows)
         if table is None:
-            kind = type(rows).__name__
-            raise DataError(
-                f"task {self._config.task!r}: {what} is of type {kind}; expected a Dataset that is "
-                "not streamed, or a list of mappings"
-            )
+            message = f"{what} is {kind_of(rows)}; expected a Dataset that is not streamed, or a "
+            raise self._config.data_error(key, message + "list of mappings")
         return table
+
+    def _split_key(self, split: str) -> str:
+        """Return the key that names a split."""
+        keys = ("test_split", "validation_split", "fewshot_split", "training_split")
+        return next((k for k in keys if getattr(self._config, k) == split), "fewshot_config")
 
     def _given_samples(self) -> Table:
         samples = self._config.fewshot_config.samples
@@ -113,7 +126,7 @@ class TaskData:
             if self._samples is None:
                 if not isinstance(samples, list | tuple):
                     samples = self._function(samples, "fewshot_config.samples").call()
-                self._samples = self._as_table(samples, "fewshot_config.samples")
+                self._samples = self._as_table(samples, "fewshot_config.samples", "fewshot_config")
             return self._samples
 
     def _function(self, value: Any, role: str) -> UserFunction:
@@ -123,26 +136,19 @@ class TaskData:
         config = self._config
         if config.custom_dataset is not None:
             return self._custom(config.custom_dataset)
-        if config.dataset_path is None:
+        if not config.dataset_path:
             raise config.error("task", "has neither 'dataset_path' nor 'custom_dataset'")
         kwargs = dict(config.dataset_kwargs or {})
         for key in ("video", "From_YouTube"):
             if kwargs.pop(key, False):
                 raise config.error("dataset_kwargs", f"{key!r}: video is not supported")
-        origin = config.origins.get("dataset_kwargs") or config.origins.get("dataset_path")
-        folders = [origin.path.parent] if origin else []
-        source = DataSource(
-            path=config.dataset_path,
-            name=config.dataset_name,
-            kwargs=kwargs,
-            folders=tuple(dict.fromkeys([*folders, config.source.parent, Path.cwd()])),
-            split=config.eval_split,
-            trust_remote_code=self._trust_remote_code,
-        )
+        source = data_source(config, self._trust_remote_code, kwargs)
+        assert source is not None, "the task names its data"
         try:
             return open_splits(source, self._data_map)
         except DataError as error:
-            raise DataError(f"task {config.task!r}: {error}") from error
+            key = "dataset_kwargs" if "dataset_kwargs" in config.origins else "dataset_path"
+            raise config.data_error(key, str(error)) from error
 
     def _custom(self, value: Function) -> Mapping[str, Any]:
         function = self._function(value, "custom_dataset")
@@ -152,10 +158,37 @@ class TaskData:
             **metadata,
             **(self._config.dataset_kwargs or {}),
         }
-        splits = function.call(**_accepted(function, given))
+        with seeded_for(self._config.task):
+            splits = function.call(**_accepted(function, given))
         if not isinstance(splits, Mapping):
             raise function.error(f"returned {type(splits).__name__}, expected {{split: docs}}")
         return splits
+
+
+def data_source(
+    config: TaskConfig,
+    trust_remote_code: bool = False,
+    kwargs: Mapping[str, Any] | None = None,
+) -> DataSource | None:
+    """Return where a task's data come from; None if a function of its own gives them.
+
+    Args:
+        config: The task.
+        trust_remote_code: Whether code of a hub repository may run.
+        kwargs: In place of the task's ``dataset_kwargs``.
+    """
+    if config.custom_dataset is not None or not config.dataset_path:
+        return None
+    origin = config.origins.get("dataset_kwargs") or config.origins.get("dataset_path")
+    folders = [origin.path.parent] if origin else []
+    return DataSource(
+        path=config.dataset_path,
+        name=config.dataset_name,
+        kwargs=(config.dataset_kwargs or {}) if kwargs is None else kwargs,
+        folders=tuple(dict.fromkeys([*folders, config.source.parent, Path.cwd()])),
+        split=config.eval_split,
+        trust_remote_code=trust_remote_code,
+    )
 
 
 def _accepted(function: UserFunction, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -165,15 +198,24 @@ def _accepted(function: UserFunction, given: Mapping[str, Any]) -> dict[str, Any
     except ValueError:
         return dict(given)
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
-        return dict(given)
+        return {key: value for key, value in given.items() if isinstance(key, str)}
     names = {parameter.name for parameter in parameters}
     return {key: value for key, value in given.items() if key in names}
 
 
-def missing_column(task: str, column: str, columns: Iterable[str], note: str = "") -> DataError:
-    """Return the error for a column that a task uses and its docs do not have."""
-    names = list(columns)
-    known = ", ".join(names)
-    hint = nearest(column, names)
-    message = f"the docs have no column {column!r}{note}; they have: {known}.{hint}"
-    return DataError(f"task {task!r}: {message}")
+def missing_column(
+    config: TaskConfig, role: str, column: str, columns: Iterable[object], note: str = ""
+) -> DataError:
+    """Return the error for a column that a task uses and its docs do not have.
+
+    Args:
+        config: The task.
+        role: The key that uses it, such as ``doc_to_text``.
+        column: The column.
+        columns: Those that there are.
+        note: Follows the column's name.
+    """
+    names = list(map(str, columns))
+    known = ", ".join(names) or "none"
+    message = f"the docs have no column {column!r}{note}; they have: {known}."
+    return config.data_error(role.partition(".")[0], message + nearest(column, names))

@@ -69,7 +69,7 @@ class Field:
             return self.value
         if self._is_column:
             if self.value not in doc:
-                raise missing_column(self.config.task, self.value, doc)
+                raise missing_column(self.config, self.role, self.value, doc)
             return doc[self.value]
         return self._interpreted(self.render(doc, doc_id), doc_id)
 
@@ -93,7 +93,7 @@ class Field:
         """
         if self.value not in doc:
             note = f", which {self.role} names"
-            raise missing_column(self.config.task, str(self.value), doc, note)
+            raise missing_column(self.config, self.role, str(self.value), doc, note)
         return doc[self.value]
 
     @property
@@ -126,22 +126,41 @@ class Field:
         columns = self.data.docs.columns
         if self.value in columns:
             return True
+        if self.rule == "target" and self._is_fixed_choice:
+            return False
         if self.value.isidentifier() and self.rule != "plain":
             note = f", which {self.role} names"
-            missing = missing_column(self.config.task, self.value, columns, note)
-            if self.rule not in ("text", "target"):
+            missing = missing_column(self.config, self.role, self.value, columns, note)
+            if not self._may_be_constant:
                 raise missing
-            # To the peers it is a constant text, which hardly anybody means.
+            # To the peers it is a constant text, which nothing looks at here.
             message = f"{missing} It is taken as a text, the same for every doc."
             at = self.config.origins.get(self.role.partition(".")[0])
             path, line = (at.path, at.line) if at else (self.config.source, 1)
             warnings.warn_explicit(message, LmmWarning, str(path), line)
         return False
 
+    @property
+    def _may_be_constant(self) -> bool:
+        """Whether a text that looks like a column's name may be meant as it is.
+
+        It is so for a target that only the task's own scoring might look at, and for a prompt that
+        ``doc_to_messages`` stands in for.
+        """
+        if self.rule == "text":
+            return self.config.doc_to_messages is not None
+        return self.rule == "target" and self.config.process_results is not None
+
+    @property
+    def _is_fixed_choice(self) -> bool:
+        fixed = self.config.doc_to_choice
+        return isinstance(fixed, list | tuple) and self.value in fixed
+
     def error(self, message: str, doc_id: int | None = None) -> TaskError:
         """Return an error that points at the key."""
         where = "" if doc_id is None else f"doc {doc_id}: "
-        return self.config.error(self.role.partition(".")[0], f"{where}{self.role} {message}")
+        tag = f" ({self.value.spec})" if isinstance(self.value, FunctionRef) else ""
+        return self.config.error(self.role.partition(".")[0], f"{where}{self.role}{tag} {message}")
 
     def _quoted(self) -> str:
         text = str(self.value)
@@ -158,7 +177,7 @@ class Field:
         try:
             return self.template.render(doc)
         except UnknownColumn as error:
-            raise missing_column(self.config.task, error.column, doc) from error
+            raise missing_column(self.config, self.role, error.column, doc) from error
         # A template calls methods of whatever the columns hold, and those raise what they like.
         except Exception as error:
             raise self.error(f"failed: {describe(error)} ({self._quoted()})", doc_id) from error

@@ -58,19 +58,18 @@ class FieldSet:
         self.prefix = make("gen_prefix", config.gen_prefix, "plain")
 
         shots = config.fewshot_config
-        self.shot_text = (
-            make("fewshot_config.doc_to_text", shots.doc_to_text, "text", text_extra) or self.text
-        )
-        self.shot_target = (
-            make("fewshot_config.doc_to_target", shots.doc_to_target, "target", target_extra)
-            or self.target
-        )
-        self.shot_choice = (
-            make("fewshot_config.doc_to_choice", shots.doc_to_choice, "choice") or self.choice
-        )
-        self.shot_prefix = (
-            make("fewshot_config.gen_prefix", shots.gen_prefix, "plain") or self.prefix
-        )
+
+        def make_shot(
+            key: str, own: Field | None, rule: Rule, extra: Extra = no_extra
+        ) -> Field | None:
+            given = getattr(shots, key)
+            # An empty one is there on purpose: such shots have no answer, for example.
+            return own if given is None else make(f"fewshot_config.{key}", given, rule, extra)
+
+        self.shot_text = make_shot("doc_to_text", self.text, "text", text_extra)
+        self.shot_target = make_shot("doc_to_target", self.target, "target", target_extra)
+        self.shot_choice = make_shot("doc_to_choice", self.choice, "choice")
+        self.shot_prefix = make_shot("gen_prefix", self.prefix, "plain")
 
     @functools.cached_property
     def choices_in_prompt(self) -> bool:

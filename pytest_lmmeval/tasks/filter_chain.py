@@ -9,12 +9,18 @@ from typing import Any
 from pytest_lmmeval.errors import LmmError, TaskError, nearest
 from pytest_lmmeval.tasks.calls import UserFunction, user_function
 from pytest_lmmeval.tasks.config import TaskConfig
-from pytest_lmmeval.tasks.filters import FILTERS, LMMS_FILTERS, StripThinkingFilter
-from pytest_lmmeval.tasks.functions import FunctionRef, Functions, describe
+from pytest_lmmeval.tasks.filters import FILTERS, LMMS_FILTERS, Filter, StripThinkingFilter
+from pytest_lmmeval.tasks.functions import ANY_FAULT, FunctionRef, Functions, describe
+from pytest_lmmeval.tasks.schema import Dialect
 from pytest_lmmeval.tasks.specs import FilterSpec, FilterStep
 from pytest_lmmeval.tasks.tagging_filters import POSFilter, SpanFilter
 
 _LM_EVAL_FILTERS = {**FILTERS, "format_span": SpanFilter, "regex_pos": POSFilter}
+
+
+def known_filters(dialect: Dialect) -> Mapping[str, type[Filter]]:
+    """Return the filters that a task can name, by name."""
+    return LMMS_FILTERS if dialect == "lmms_eval" else _LM_EVAL_FILTERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +59,8 @@ class FilterChain:
                 self._make(step)  # Bad arguments shall be found before any request is sent.
 
     @property
-    def _known(self) -> Mapping[str, Any]:
-        return LMMS_FILTERS if self._config.dialect == "lmms_eval" else _LM_EVAL_FILTERS
+    def _known(self) -> Mapping[str, type[Filter]]:
+        return known_filters(self._config.dialect)
 
     def apply(self, resps: Sequence[Sequence[Any]], docs: Sequence[Mapping[str, Any]]) -> Filtered:
         """Filter the responses of several instances.
@@ -91,7 +97,7 @@ class FilterChain:
             message = f"failed: {describe(error)}; columns of the docs: {known}"
             raise self._error(step, message) from error
         # Filters are the task's own code as often as ours.
-        except (Exception, SystemExit) as error:
+        except ANY_FAULT as error:
             raise self._error(step, f"failed: {describe(error)}") from error
         if len(values) != count:
             raise self._error(step, f"returned {len(values)} values for {count} instances")
@@ -104,7 +110,7 @@ class FilterChain:
         except LmmError:
             raise
         # A constructor may check its arguments as it likes; a bad regex is a re.error.
-        except Exception as error:
+        except ANY_FAULT as error:
             raise self._error(step, f"cannot be made: {describe(error)}") from error
 
     def _factory(self, step: FilterStep) -> Any:

@@ -45,6 +45,9 @@ def task_fingerprint(
     if num_fewshot:
         chosen["fewshot_seed"] = settings.fewshot_seed
         chosen["fewshot_as_multiturn"] = settings.fewshot_as_multiturn
+    if settings.parity:
+        chosen["parity"] = settings.parity
+        chosen["random_seeds"] = list(settings.random_seeds)
     if settings.system_instruction:
         chosen["system_instruction_sha256"] = text_digest(settings.system_instruction)
     return {

@@ -16,8 +16,9 @@ Task modules are never left in ``sys.modules``.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-import importlib
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -25,8 +26,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
-from pytest_lmmeval.errors import TaskError, nearest
+from pytest_lmmeval.errors import TaskError, TaskUnavailable, nearest
+from pytest_lmmeval.errors import describe as describe
 from pytest_lmmeval.tasks import compat
+from pytest_lmmeval.tasks.packages import how_to_install, missing_module
+
+# What code of a task may raise and have it count as the task's fault. A cancellation or an exit
+# would otherwise end the event loop that runs it; Ctrl-C is the user's own.
+ANY_FAULT = (Exception, SystemExit, GeneratorExit, asyncio.CancelledError)
 
 # Two threads that ask for a function first shall get the same module.
 _RESOLVING = threading.RLock()
@@ -61,6 +68,17 @@ class FunctionRef:
         """The file beside the YAML that the module would be."""
         return self.path.parent.joinpath(*self.module.split(".")).with_suffix(".py")
 
+    def check_spec(self) -> None:
+        """Check that the tag says ``module.name`` and nothing that leads elsewhere.
+
+        Raises:
+            TaskError: It does not.
+        """
+        names = self.spec.split(".")
+        # Some of the peers' modules have a dash in their name.
+        if len(names) < 2 or not all(name.replace("-", "_").isidentifier() for name in names):
+            raise self.error("expected 'module.name'")
+
     def digest(self) -> str:
         """Return the SHA-256 of the module's file, or of the name where there is no such file."""
         content = self.file.read_bytes() if self.file.is_file() else self.spec.encode()
@@ -68,7 +86,20 @@ class FunctionRef:
 
     def error(self, message: str) -> TaskError:
         """Return an error that points at the tag."""
-        return TaskError(f"!function {self.spec}: {message}", self.path, self.line)
+        shown = self.spec if len(self.spec) <= 80 else f"{self.spec[:77]}..."
+        return TaskError(f"!function {shown}: {message}", self.path, self.line)
+
+    def import_failed(self, module: str, error: BaseException) -> TaskError:
+        """Return the error for a failed import, and what to install if that is all."""
+        if isinstance(error, TaskUnavailable):
+            return TaskUnavailable(f"!function {self.spec}: {error}", self.path, self.line)
+        if missing := missing_module(error):
+            # The next one would only be found when this one is there.
+            others = compat.import_statements(str(self.file)).top
+            names = [missing, *(name for name in others if not compat.is_there(name))]
+            message = f"!function {self.spec}: {module} cannot run: {how_to_install(names)}"
+            return TaskUnavailable(message, self.path, self.line)
+        return self.error(f"{module} cannot be imported: {describe(error)}")
 
 
 @dataclass
@@ -93,7 +124,9 @@ class Functions:
 
         Raises:
             TaskError: There is no such module or name, or importing it fails.
+            TaskUnavailable: Importing it needs a package that is not installed.
         """
+        ref.check_spec()
         key = (ref.file, role if self.dialect == "lmms_eval" else "")
         with _RESOLVING:
             if key not in self._modules:
@@ -102,71 +135,45 @@ class Functions:
 
     def fresh(self, ref: FunctionRef) -> Any:
         """Return what a tag names, from a module that was executed for this call alone."""
+        ref.check_spec()
         with _RESOLVING:
             return _member(self._import(ref), ref)
 
     def _import(self, ref: FunctionRef) -> ModuleType:
-        if not ref.module:
-            raise ref.error("expected 'module.name'")
         imports = compat.imports_of(ref.file, self.filters)
+        if self.dialect == "lmms_eval":
+            # A dozen modules read it as they are imported; this is its value if it is not set.
+            cache = os.path.expanduser(os.environ.get("XDG_CACHE_HOME", "~/.cache"))
+            os.environ.setdefault("HF_HOME", os.path.join(cache, "huggingface"))
         if not ref.file.is_file():
             return self._import_installed(ref, imports)
         try:
             return imports.execute(ref.file)
         # A module can fail in any way, and some of lmms-eval's call sys.exit().
-        except (Exception, SystemExit) as error:
-            raise ref.error(f"{ref.file.name} cannot be imported: {_cause(error)}") from error
+        except ANY_FAULT as error:
+            raise ref.import_failed(ref.file.name, error) from error
 
     def _import_installed(self, ref: FunctionRef, imports: compat.TaskImports) -> ModuleType:
-        of_peer = ref.module.partition(".")[0] in compat.PEERS
-        try:
-            return imports.load(ref.module) if of_peer else importlib.import_module(ref.module)
-        except ModuleNotFoundError as error:
-            if error.name is None or not f"{ref.module}.".startswith(f"{error.name}."):
-                raise ref.error(f"{ref.module} cannot be imported: {_cause(error)}") from error
+        if ref.module.partition(".")[0] not in compat.PEERS:
+            # Otherwise a task file could run whatever is installed: os.system, for one.
             files = [path.stem for path in ref.path.parent.glob("*.py")]
-            raise ref.error(
-                f"there is no {ref.file.name} beside the task and no installed module "
-                f"{ref.module!r}.{nearest(ref.module, files)}"
-            ) from error
+            message = f"there is no {ref.file.name} beside the file with the tag; functions come "
+            message += "from there, or from lm_eval or lmms_eval, not from other installed modules."
+            raise ref.error(message + nearest(ref.module, files))
+        try:
+            return imports.load(ref.module)
         # As above: whatever an import can raise.
-        except (Exception, SystemExit) as error:
-            raise ref.error(f"{ref.module} cannot be imported: {_cause(error)}") from error
-
-
-# Packages that are not called what they are imported as.
-_PACKAGES = {
-    "PIL": "Pillow",
-    "bs4": "beautifulsoup4",
-    "cv2": "opencv-python-headless",
-    "lm_eval": "--no-deps lm-eval",
-    "lmms_eval": "--no-deps lmms-eval",
-    "sklearn": "scikit-learn",
-    "yaml": "PyYAML",
-}
-
-
-def _cause(error: BaseException) -> str:
-    """Return why an import failed, and what to install if that is all that is missing."""
-    text = describe(error)
-    if isinstance(error, ModuleNotFoundError) and error.name:
-        root = error.name.partition(".")[0]
-        text += f"; pip install {_PACKAGES.get(root, root)}"
-    return text
+        except ANY_FAULT as error:
+            raise ref.import_failed(ref.module, error) from error
 
 
 def _member(module: ModuleType, ref: FunctionRef) -> Any:
+    """Return what a tag names in its module."""
     try:
         return getattr(module, ref.name)
     except AttributeError:
         names = [name for name, value in vars(module).items() if callable(value)]
         raise ref.error(f"{ref.module} has no {ref.name!r}.{nearest(ref.name, names)}") from None
-
-
-def describe(error: BaseException) -> str:
-    """Return an exception as ``Type: message`` on one line."""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def require_callable(value: Any, ref: FunctionRef) -> Callable[..., Any]:

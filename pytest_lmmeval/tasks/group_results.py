@@ -10,10 +10,69 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from pytest_lmmeval.records import MetricResult, OutcomeCounts
-from pytest_lmmeval.tasks.groups import Group, GroupMetric
+from pytest_lmmeval.tasks.groups import Group, GroupMetric, SelectedGroup
 from pytest_lmmeval.warnings import LmmWarning
+
+# How many tasks a message names.
+_NAMED = 5
+
+
+@dataclass(frozen=True)
+class GroupResults:
+    """What a group measured.
+
+    Attributes:
+        selected: The group and its tasks.
+        name: What it is called in this run.
+        metrics: Its metric results; none if it aggregates none, or if something is missing.
+        missing: Why it has no number although it aggregates some; None if nothing is missing.
+        docs: Number of docs of all its tasks.
+    """
+
+    selected: SelectedGroup
+    name: str
+    metrics: tuple[MetricResult, ...] = ()
+    missing: str | None = None
+    docs: int = 0
+
+
+def sum_up_group(
+    selected: SelectedGroup,
+    measured: Mapping[str, Sequence[MetricResult]],
+    name: str | None = None,
+) -> GroupResults:
+    """Sum up a group, unless one of its tasks is missing: half a group is another benchmark.
+
+    Args:
+        selected: The group and its tasks.
+        measured: By name, the metric results of each task that was measured completely.
+        name: What the group is called in this run, if not by its own name.
+    """
+    name = name or selected.group.name
+    own = {task: measured[task] for task in selected.tasks if task in measured}
+    docs = sum(max((row.counts.total for row in rows), default=0) for rows in own.values())
+    missing = _reason(selected, own) if selected.group.metrics else None
+    if missing is not None or not selected.group.metrics:
+        return GroupResults(selected, name, missing=missing, docs=docs)
+    return GroupResults(selected, name, tuple(aggregate_group(selected.group, own)), docs=docs)
+
+
+def _reason(selected: SelectedGroup, measured: Mapping[str, Sequence[MetricResult]]) -> str | None:
+    lacking = [task for task in selected.tasks if task not in measured]
+    if lacking:
+        return f"{len(lacking)} of {len(selected.tasks)} tasks not measured: {_some(lacking)}"
+    empty = [task for task, rows in measured.items() if not rows]
+    if empty:
+        return f"{len(empty)} of {len(selected.tasks)} tasks without a result: {_some(empty)}"
+    return None
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"{', '.join(names[:_NAMED])}{more}"
 
 
 def aggregate_group(
@@ -58,8 +117,7 @@ def _filters(metric: GroupMetric, results: Mapping[str, Sequence[MetricResult]])
 def _tell_missing(group: Group, metric: GroupMetric, key: str, missing: Iterable[str]) -> None:
     names = sorted(missing)
     if names:
-        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-        message = f"group {group.name!r}: {key} is missing in {', '.join(names[:5])}{more}"
+        message = f"group {group.name!r}: {key} is missing in {_some(names)}"
         warnings.warn_explicit(message, LmmWarning, str(metric.path), metric.line)
 
 
@@ -100,7 +158,8 @@ def pooled_stderr(stderrs: Sequence[float], sizes: Sequence[int]) -> float:
         sizes: Number of docs of each task, at least one of them more than 1.
     """
     pairs = zip(stderrs, sizes, strict=True)
-    variance = sum((n - 1) * n * error**2 for error, n in pairs) / (sum(sizes) - len(sizes))
+    # Multiplied in lm-eval's order, for the same last bit.
+    variance = sum((n - 1) * error**2 * n for error, n in pairs) / (sum(sizes) - len(sizes))
     return math.sqrt(variance / sum(sizes))
 
 

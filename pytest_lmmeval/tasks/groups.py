@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pytest_lmmeval.errors import TaskError, nearest
 from pytest_lmmeval.tasks.functions import FunctionRef
-from pytest_lmmeval.tasks.loader import Block, Document, load_source
+from pytest_lmmeval.tasks.loader import Block, Document, Origin, load_source
+from pytest_lmmeval.tasks.schema import check_kind
 
 # What describes the group itself; every other key is laid over all of its tasks.
 _OWN_KEYS = frozenset(
@@ -68,6 +70,7 @@ class Group:
         overrides: Keys that it lays over all of them.
         metrics: What it averages over its tasks.
         alias: What reports call it, if not by its name.
+        version: Its version, as its metadata has it.
     """
 
     name: str
@@ -77,6 +80,22 @@ class Group:
     overrides: Mapping[str, Any]
     metrics: tuple[GroupMetric, ...] = ()
     alias: str | None = None
+    version: str | None = None
+
+
+@dataclass(frozen=True)
+class SelectedGroup:
+    """A group whose tasks were selected through it.
+
+    Attributes:
+        group: The group.
+        tasks: Names of its tasks, those of groups within it included.
+        children: Names of the tasks and groups that it holds itself.
+    """
+
+    group: Group
+    tasks: tuple[str, ...]
+    children: tuple[str, ...]
 
 
 def load_group(path: Path) -> Group:
@@ -99,6 +118,9 @@ def _group(name: str, values: Mapping[str, Any], document: Document, line: int) 
         raise TaskError(message, document.path, line)
     members = tuple(_member(item, name, document, line) for item in tasks)
     overrides = {key: value for key, value in values.items() if key not in _OWN_KEYS}
+    place = document.origins.get("group_alias", Origin(document.path, line))
+    wrong = partial(TaskError, path=place.path, line=place.line)
+    check_kind("group_alias", values.get("group_alias"), "text number", wrong)
     return Group(
         name=name,
         path=document.path,
@@ -107,7 +129,13 @@ def _group(name: str, values: Mapping[str, Any], document: Document, line: int) 
         overrides=overrides,
         metrics=_metrics(values.get("aggregate_metric_list"), name, document, line),
         alias=str(values["group_alias"]) if values.get("group_alias") is not None else None,
+        version=_version(values.get("metadata")),
     )
+
+
+def _version(metadata: Any) -> str | None:
+    version = metadata.get("version") if isinstance(metadata, Mapping) else None
+    return None if version is None else str(version)
 
 
 def _metrics(value: Any, group: str, document: Document, line: int) -> tuple[GroupMetric, ...]:
@@ -131,16 +159,21 @@ def _metric(entry: Any, group: str, document: Document, line: int) -> GroupMetri
         if key not in _METRIC_KEYS:
             raise error(f"there is no key {key!r}.{nearest(str(key), _METRIC_KEYS)}")
     metric, filters = entry.get("metric"), entry.get("filter_list")
-    if not isinstance(metric, str):
-        raise error(f"'metric' is {metric!r}, expected a name")
+    if metric is None:
+        raise error("has no 'metric'")
+    if isinstance(metric, FunctionRef):
+        metric = metric.name  # by which its tasks' results are known
+    check_kind("metric", metric, "name", error)
     # Functions are taken for the mean, as lm-eval 0.4.13 computes the mean whatever is said here.
     aggregation = entry.get("aggregation", "mean")
     if aggregation != "mean" and not isinstance(aggregation, FunctionRef):
         raise error(f"aggregation is {aggregation!r}, and there is only 'mean'")
     if isinstance(filters, str):
         filters = [filters]
-    names = None if filters is None else tuple(map(str, filters))
+    check_kind("filter_list", filters, "names", error)
+    names = None if filters is None else tuple(filters)
     # Any text counts as true: one of the files that lm-eval ships says "truez".
+    check_kind("weight_by_size", entry.get("weight_by_size"), "boolean text integer", error)
     weighted = bool(entry.get("weight_by_size", True))
     return GroupMetric(metric, names, weighted, document.path, at)
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from pytest_lmmeval.errors import TaskError
 from pytest_lmmeval.tasks.loader import load_source, parse_text
+from pytest_lmmeval.tasks.yaml_faults import DEEPEST
 
 # A key at the left edge, and the lines that belong to its value.
 _HEAD = re.compile(
@@ -80,7 +81,9 @@ class HeadReader:
             if not isinstance(name, str):
                 return None
             target = os.path.normpath(os.path.join(os.path.dirname(path), name))
-            found = None if target in above else self._include(target, above)
+            # Past the depth at which the loader refuses, it is the loader that has to say so.
+            unusual = target in above or len(above) > DEEPEST
+            found = None if unusual else self._include(target, above)
             if found is None:
                 return None
             values.update(found.values)

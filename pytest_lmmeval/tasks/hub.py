@@ -7,6 +7,8 @@ half a minute per file, in every worker.
 from __future__ import annotations
 
 import contextlib
+import functools
+import os
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -90,6 +92,9 @@ def open_splits(source: DataSource, data_map: Mapping[str, Path]) -> Mapping[str
     with _quiet():
         if source.path in data_map:
             return _open_folder(source, Path(data_map[source.path]), local)
+        if source.path == "pandas" and not source.trust_remote_code:
+            message = f"{source.label} is read from pickles, which can run any code; convert it, "
+            raise DataError(f"{message}to parquet for example, or say --lmm-trust-remote-code")
         if source.path in FILE_BUILDERS:
             return _load(source, source.path, source.name, _with_local_files(source, local))
         folder = _local_path(source)
@@ -98,6 +103,37 @@ def open_splits(source: DataSource, data_map: Mapping[str, Path]) -> Mapping[str
         if from_disk:
             raise DataError(f"{source.label}: there is no such folder to load from disk")
         return _open_hub(source, kwargs)
+
+
+def find_data(source: DataSource | None, data_map: Mapping[str, Path]) -> None:
+    """Look whether a data set is on this machine, without opening it.
+
+    Args:
+        source: Where the data come from; None for a function's, which nothing is known about.
+        data_map: Local folders that stand for hub names.
+
+    Raises:
+        DataError: It is not.
+    """
+    if source is None:
+        return
+    if source.path in data_map:
+        if not Path(data_map[source.path]).exists():
+            raise DataError(f"{source.label}: there is no folder {data_map[source.path]}")
+    elif source.path in FILE_BUILDERS:
+        _with_local_files(source, dict(source.kwargs))
+    elif _local_path(source) is None and not _is_cached(source.path):
+        raise DataError(f"{source.label}, which is not on this machine")
+
+
+@functools.lru_cache(maxsize=4096)
+def _is_cached(name: str) -> bool:
+    """Whether the libraries' caches hold something of a data set. Imports neither of them."""
+    home = Path(os.environ.get("HF_HOME") or "~/.cache/huggingface").expanduser()
+    hub = Path(os.environ.get("HF_HUB_CACHE") or home / "hub").expanduser()
+    prepared = Path(os.environ.get("HF_DATASETS_CACHE") or home / "datasets").expanduser()
+    places = (hub / f"datasets--{name.replace('/', '--')}", prepared / name.replace("/", "___"))
+    return any(place.is_dir() for place in places)
 
 
 def _local_path(source: DataSource) -> Path | None:
@@ -172,6 +208,8 @@ def _load(
     # Builders, codecs and file systems raise what they like.
     except Exception as error:
         reason = describe(error.__cause__ or error)
+        if isinstance(error.__cause__ or error, StopIteration):
+            reason = "it is empty"  # how the library comes to the end of a file without rows
         raise DataError(f"{source.label} cannot be loaded: {reason}") from error
     return found if isinstance(found, Mapping) else {str(kwargs.get("split", source.split)): found}
 

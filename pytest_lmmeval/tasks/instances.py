@@ -13,7 +13,18 @@ from pytest_lmmeval.tasks.fields import Doc
 from pytest_lmmeval.tasks.fieldset import FieldSet
 
 # The types whose requests can be built and scored.
-SUPPORTED = ("generate_until", "multiple_choice", "loglikelihood", "loglikelihood_rolling")
+SUPPORTED = (
+    "generate_until",
+    "generate_until_multi_round",
+    "multiple_choice",
+    "loglikelihood",
+    "loglikelihood_rolling",
+)
+# The others, and why not.
+UNSUPPORTED = {
+    "generate_until_agentic": "it lets the model call tools that run on this machine",
+    "generate_visual_cot": "it needs a model that draws images between its texts",
+}
 
 Context: TypeAlias = "str | tuple[Message, ...]"
 
@@ -25,6 +36,16 @@ def generation_kwargs(
     if not config.output_type.startswith("generate"):
         return {}
     return copy.deepcopy({**config.generation_kwargs, **(model or {}), **run})
+
+
+def request_type(output_type: str) -> RequestType:
+    """Return what a task of an output type asks of the model."""
+    if output_type == "multiple_choice":
+        return "loglikelihood"
+    # To the model a later round is a request like any other.
+    if output_type == "generate_until_multi_round":
+        return "generate_until"
+    return cast("RequestType", output_type)
 
 
 @dataclass(frozen=True)
@@ -43,13 +64,16 @@ class InstanceBuilder:
     gen_kwargs: Mapping[str, Any]
     chat: bool
 
-    def build(self, doc: Doc, doc_id: int, contexts: Sequence[Context]) -> list[Instance]:
+    def build(
+        self, doc: Doc, doc_id: int, contexts: Sequence[Context], *, first: int = 0
+    ) -> list[Instance]:
         """Return a doc's requests: of each instance, its repeats.
 
         Args:
             doc: The doc.
             doc_id: Its id.
             contexts: Its prompt; one per choice where the choices are put into the prompt.
+            first: Index of the first of them among all requests of the doc.
 
         Raises:
             TaskError: A target or the choices are not what the output type needs.
@@ -66,15 +90,15 @@ class InstanceBuilder:
                 repeat=repeat,
                 dialect=self.config.dialect,
             )
-            for idx, (context, continuation) in enumerate(self._pairs(doc, doc_id, contexts))
+            for idx, (context, continuation) in enumerate(
+                self._pairs(doc, doc_id, contexts), start=first
+            )
             for repeat in range(self.config.repeats)
         ]
 
     @property
     def _request_type(self) -> RequestType:
-        if self.config.output_type == "multiple_choice":
-            return "loglikelihood"
-        return cast("RequestType", self.config.output_type)
+        return request_type(self.config.output_type)
 
     def _pairs(
         self, doc: Doc, doc_id: int, contexts: Sequence[Context]

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import yaml
 
-from pytest_lmmeval.errors import TaskError, nearest
+from pytest_lmmeval.errors import TaskError, describe, nearest
 from pytest_lmmeval.tasks.functions import FunctionRef
+from pytest_lmmeval.tasks.yaml_faults import DEEPEST, check_size, invalid, unreadable
 from pytest_lmmeval.warnings import LmmWarning
 
 if TYPE_CHECKING:
@@ -113,7 +114,8 @@ class _BlockLoader(_SafeLoader):
         self._note_duplicates(node)
         block.update(cast("dict[str, Any]", self.construct_mapping(node)))
         for key, _ in node.value:
-            block.lines[str(key.value)] = key.start_mark.line + 1
+            name = key.value if key.tag == _TEXT else self.construct_object(key)
+            block.lines[name] = key.start_mark.line + 1
 
     def construct_function(self, node: yaml.Node) -> FunctionRef:
         line = node.start_mark.line + 1
@@ -142,6 +144,9 @@ _BlockLoader.add_constructor("tag:yaml.org,2002:map", _BlockLoader.construct_blo
 _BlockLoader.add_constructor("!function", _BlockLoader.construct_function)
 
 
+_TEXT = "tag:yaml.org,2002:str"
+
+
 def load_source(path: Path) -> SourceFile:
     """Parse a task file and everything that it includes.
 
@@ -157,7 +162,9 @@ def _load(path: Path, above: tuple[Path, ...]) -> SourceFile:
     chain = (*above, path)
     includes = []
     for name in _included_names(own):
-        target = (path.parent / name).resolve()
+        target = _target(path, name, line)
+        if len(chain) > DEEPEST:
+            raise TaskError(f"'include' goes through more than {DEEPEST} files", path, line)
         if target in chain:
             cycle = " → ".join(p.name for p in (*chain[chain.index(target) :], target))
             raise TaskError(f"'include' goes in a circle: {cycle}", path, line)
@@ -165,6 +172,18 @@ def _load(path: Path, above: tuple[Path, ...]) -> SourceFile:
             raise TaskError(f"'include' names {name!r}: {_not_there(target)}", path, line)
         includes.append(_load(target, chain))
     return SourceFile(own, tuple(includes))
+
+
+def _target(path: Path, name: str, line: int | None) -> Path:
+    try:
+        target = (path.parent / name).resolve()
+        target.is_file()
+    # A zero byte, a name that is too long, links that go in a circle.
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        shown = name if len(name) <= 80 else f"{name[:77]}..."
+        raise TaskError(f"'include' names {shown!r}: {reason}", path, line) from error
+    return target
 
 
 def _included_names(own: Block) -> list[str]:
@@ -240,43 +259,40 @@ def parse_text(text: str, path: Path, twice: list[tuple[str, int, int]] | None =
     try:
         loader = _BlockLoader(text)
     except yaml.reader.ReaderError as error:
-        raise _unreadable(error, text, path) from error
+        raise unreadable(error, text, path) from error
     loader.file = path
     loader.twice = [] if twice is None else twice
     try:
         node = loader.get_single_node()
         if not isinstance(node, yaml.MappingNode):
             raise TaskError(f"expected 'key: value' lines, found {_kind(node)}", path, 1)
-        return cast("Block", loader.construct_document(node))
+        check_size(node, path, aliases="*" in text)
+        block = cast("Block", loader.construct_document(node))
+        _check_names(block, path)
+        return block
     except yaml.reader.ReaderError as error:
-        raise _unreadable(error, text, path) from error
+        raise unreadable(error, text, path) from error
     except yaml.MarkedYAMLError as error:
-        raise _invalid(error, text, path) from error
+        raise invalid(error, text, path) from error
+    except RecursionError as error:
+        raise TaskError(f"is nested more than {DEEPEST} levels deep", path) from error
+    # What looks like a date or a number and is none: 2026-99-99, !!int abc.
+    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise TaskError(f"holds a value that YAML cannot read: {describe(error)}", path) from error
     finally:
         loader.dispose()
+
+
+def _check_names(block: Block, path: Path) -> None:
+    for name in cast("dict[object, Any]", block):
+        if not isinstance(name, str):
+            message = f"key {name!r} is not text; YAML takes yes, no, null and numbers for values"
+            raise TaskError(
+                message, path, cast("dict[object, int]", block.lines).get(name, block.line)
+            )
 
 
 def _kind(node: yaml.Node | None) -> str:
     if node is None:
         return "nothing"
     return "a list" if isinstance(node, yaml.SequenceNode) else "a single value"
-
-
-def _unreadable(error: yaml.reader.ReaderError, text: str, path: Path) -> TaskError:
-    line = text.count("\n", 0, error.position) + 1
-    return TaskError(f"is not YAML: it holds the character {error.character!r}", path, line)
-
-
-def _invalid(error: yaml.MarkedYAMLError, text: str, path: Path) -> TaskError:
-    mark = error.problem_mark or error.context_mark
-    line = mark.line + 1 if mark else 1
-    lines = text.splitlines()
-    found = lines[line - 1] if line <= len(lines) else ""
-    if "\t" in found[: len(found) - len(found.lstrip())]:
-        hint = ": YAML is indented with spaces, and this line starts with a tab"
-    elif ": {{" in found:
-        hint = ": a template that starts with '{' needs quotes around it"
-    else:
-        hint = f" near {found.strip()[:60]!r}" if found.strip() else ""
-    problem = " ".join(part for part in (error.context, error.problem) if part)
-    return TaskError(f"is not valid YAML: {problem}{hint}", path, line)

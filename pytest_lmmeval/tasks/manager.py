@@ -11,9 +11,10 @@ from typing import Any
 
 from pytest_lmmeval.errors import TaskError, UsageError, nearest
 from pytest_lmmeval.tasks.config import TaskConfig, load_config, read_config
-from pytest_lmmeval.tasks.groups import Group, Member, load_group
+from pytest_lmmeval.tasks.groups import Group, Member, SelectedGroup, load_group
 from pytest_lmmeval.tasks.index import Index, read_entry, task_files
 from pytest_lmmeval.tasks.loader import Document, Origin
+from pytest_lmmeval.tasks.roots import check_roots
 from pytest_lmmeval.tasks.schema import Dialect
 
 LIBRARY = Path(__file__).parent / "library"
@@ -28,6 +29,7 @@ class TaskSpec:
         path: Its YAML file.
         config: Its configuration, with all overrides laid over it.
         groups: The groups through which it was selected, outer ones first.
+        within: The same groups, each with all tasks that were selected through it.
         tags: Its tags.
         library: Whether it comes with this package.
     """
@@ -38,6 +40,7 @@ class TaskSpec:
     groups: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     library: bool = False
+    within: tuple[SelectedGroup, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,20 @@ class TaskManager:
         return sorted(self._index.tags)
 
     @property
+    def unreadable(self) -> Sequence[str]:
+        """Why the names of some files could not be read."""
+        return list(self._index.unreadable.values())
+
+    def members(self, name: str) -> list[str]:
+        """Return the names of the tasks that a name stands for; reads no task.
+
+        Raises:
+            UsageError: It stands for nothing.
+            TaskError: A group file cannot be used.
+        """
+        return list(dict.fromkeys(pick.name for pick in self._expand(name)))
+
+    @property
     def groups(self) -> Mapping[str, Group]:
         """The groups that ``select`` went through so far, by the names in ``TaskSpec.groups``."""
         return self._groups
@@ -129,7 +146,7 @@ class TaskManager:
             names: Names of tasks, groups or tags, globs over them, and paths of YAML files or of
                 folders that hold some.
             overrides: Keys laid over each task's own.
-            dialect: Forces one for all; by default each task's keys tell.
+            dialect: Forces one for all; by default each task tells.
 
         Raises:
             UsageError: A name stands for nothing, or one task comes out in two different ways.
@@ -143,7 +160,12 @@ class TaskManager:
                     raise UsageError(_two_ways(known, pick))
                 groups = dict.fromkeys((*known.groups, *pick.groups))
                 picks[pick.name] = replace(known, groups=tuple(groups))
-        return [_spec(pick, overrides or {}, dialect) for pick in picks.values()]
+        specs = [_spec(pick, overrides or {}, dialect) for pick in picks.values()]
+        named = [Path(name).resolve() for name in names if Path(name).is_dir()]
+        for spec in specs:
+            check_roots(spec.config, spec.path, (*self._folders, *named))
+        found = selected_groups(self._groups, {spec.name: spec for spec in specs})
+        return [replace(s, within=tuple(found[name] for name in s.groups)) for s in specs]
 
     def _expand(self, name: str) -> Iterator[_Pick]:
         path = Path(name)
@@ -152,15 +174,26 @@ class TaskManager:
         elif self._index.knows(name):
             yield from _from_name(name, {}, (), self._scope)
         elif path.is_dir():
-            for file in task_files(path.resolve()):
-                entry = read_entry(file)
-                if entry is not None and entry.kind == "task":
-                    yield _Pick(entry.name, file, {})
+            yield from _from_folder(path.resolve())
+        elif inline := list(self._inline(name)):
+            yield from inline
         elif matches := self._matching(name):
             for match in matches:
                 yield from _from_name(match, {}, (), self._scope)
         else:
             raise UsageError(self._unknown(name))
+
+    def _inline(self, name: str) -> Iterator[_Pick]:
+        """Yield what a group file itself defines under a name, as group::task or group.task."""
+        wanted = _dotted(name)
+        for group in self._index.names("group"):
+            if not wanted.startswith(f"{group}."):
+                continue
+            for pick in _from_name(group, {}, (), self._scope):
+                # The groups around it are not selected as a whole.
+                inner = [i for i, own in enumerate(pick.groups) if _dotted(own) == wanted]
+                if inner or _dotted(pick.name) == wanted:
+                    yield replace(pick, groups=pick.groups[inner[0] :] if inner else ())
 
     def _matching(self, pattern: str) -> list[str]:
         if not any(character in pattern for character in "*?["):
@@ -187,6 +220,15 @@ class TaskManager:
         else:
             # A file without a name is read all the same, so that the error says what is missing.
             yield _Pick(entry.name if entry else str(path), path, {})
+
+
+def _from_folder(folder: Path) -> Iterator[_Pick]:
+    entries = [entry for entry in map(read_entry, task_files(folder)) if entry is not None]
+    tasks = [entry for entry in entries if entry.kind == "task"]
+    if not tasks:
+        raise UsageError(f"there is no task in the folder {folder}")
+    for entry in tasks:
+        yield _Pick(entry.name, entry.path, {})
 
 
 def _from_name(
@@ -230,6 +272,39 @@ def _from_member(
         known = set().union(*(index.all_names() for index in scope.indexes))
         message = f"group {groups[-1]!r}: there is no task {member.name!r}."
         raise TaskError(message + nearest(member.name, known), member.path, member.line)
+
+
+def selected_groups(
+    groups: Mapping[str, Group], specs: Mapping[str, TaskSpec]
+) -> dict[str, SelectedGroup]:
+    """Return each group with the tasks that were selected through it, by its name."""
+    leaves: dict[str, list[str]] = {}
+    for spec in specs.values():
+        for name in spec.groups:
+            leaves.setdefault(name, []).append(spec.name)
+
+    def children(group: Group) -> Iterator[str]:
+        for member in group.members:
+            inline = f"{group.name}::{member.name}"
+            if member.group is not None and member.group.name in leaves:
+                yield member.group.name
+            elif inline in specs:
+                yield inline
+            elif member.name in leaves or member.name in specs:
+                yield member.name
+            else:
+                yield from (n for n in leaves[group.name] if member.name in specs[n].tags)
+
+    found = {name: (groups[name], tasks) for name, tasks in leaves.items()}
+    return {
+        name: SelectedGroup(group, tuple(tasks), tuple(dict.fromkeys(children(group))))
+        for name, (group, tasks) in found.items()
+    }
+
+
+def _dotted(name: str) -> str:
+    """Return a name as node ids have it, whose pieces "::" separates."""
+    return name.replace("::", ".")
 
 
 def _two_ways(first: _Pick, second: _Pick) -> str:

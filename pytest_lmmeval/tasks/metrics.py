@@ -9,12 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_lmmeval.errors import TaskError, nearest
+from pytest_lmmeval.errors import TaskError, TaskUnavailable, nearest
 from pytest_lmmeval.tasks.calls import UserFunction, user_function
 from pytest_lmmeval.tasks.config import TaskConfig
-from pytest_lmmeval.tasks.functions import Functions
+from pytest_lmmeval.tasks.evaluate_library import WELL_KNOWN, metric_of
+from pytest_lmmeval.tasks.functions import ANY_FAULT, Functions
 from pytest_lmmeval.tasks.likelihoods import LIKELIHOOD_METRICS
 from pytest_lmmeval.tasks.specs import METRIC_DEFAULTS, MetricSpec
+from pytest_lmmeval.tasks.translation import CORPUS_METRICS
 
 _ARGUMENTS = {
     "anls": ("thresh_hold",),
@@ -116,13 +118,40 @@ class Metric:
         """Its name in results."""
         return self.spec.name
 
+    @property
+    def is_of_corpus(self) -> bool:
+        """Whether it is computed from the references and answers of all docs at once."""
+        own = self.spec.function is not None or self.spec.from_library
+        return not own and self.name in CORPUS_METRICS
+
     @functools.cached_property
     def function(self) -> UserFunction | None:
-        """The task's own function, for a metric that is not built in."""
-        if self.spec.function is None:
+        """The function of a metric that is not built in: the task's own, or the library's.
+
+        Raises:
+            TaskUnavailable: The library, or the metric in it, cannot be had.
+            TaskError: The task's own function cannot be imported.
+        """
+        spec, role = self.spec, f"metric {self.name}"
+        if spec.function is not None:
+            return user_function(spec.function, role, self.config.task, self.functions)
+        if not spec.from_library:
             return None
-        role = f"metric {self.name}"
-        return user_function(self.spec.function, role, self.config.task, self.functions)
+        try:
+            loaded = metric_of(spec.path and spec.path.parent, spec.name).load()
+        except TaskUnavailable as error:
+            message = f"task {self.config.task!r}: {error.message}"
+            raise TaskUnavailable(message, spec.path, spec.line) from error
+        return UserFunction(loaded.compute, role, self.config.task)
+
+    def check(self) -> None:
+        """Check that it can be computed, if it is one of the library's.
+
+        Raises:
+            TaskUnavailable: It cannot.
+        """
+        if self.config.process_results is None and self.spec.from_library:
+            assert self.function is not None, "the library's metrics are functions"
 
     def score(self, predictions: list[Any], references: list[Any], doc_id: int) -> Any:
         """Return what the metric makes of a doc: a number, or anything its aggregation takes.
@@ -157,10 +186,10 @@ class Metric:
             except TypeError:
                 raise function.failed(first, doc_id) from first
             # As below.
-            except (Exception, SystemExit) as error:
+            except ANY_FAULT as error:
                 raise function.failed(error, doc_id) from error
         # It is the user's code, so anything may come.
-        except (Exception, SystemExit) as error:
+        except ANY_FAULT as error:
             raise function.failed(error, doc_id) from error
 
 
@@ -188,11 +217,13 @@ def _make(spec: MetricSpec, config: TaskConfig, functions: Functions) -> Metric:
 
 
 def _check_built_in(spec: MetricSpec, config: TaskConfig) -> None:
-    if spec.name not in METRIC_DEFAULTS or spec.hf_evaluate:
+    if spec.from_library:
+        return
+    if spec.name not in METRIC_DEFAULTS:
         known = sorted(METRIC_DEFAULTS)
-        what = "of Hugging Face's evaluate library is" if spec.hf_evaluate else "is"
-        hint = nearest(spec.name, known)
-        message = f"metric {spec.name!r} {what} not supported; there are: {', '.join(known)}.{hint}"
+        message = f"metric {spec.name!r} is not one of {', '.join(known)}."
+        message += nearest(spec.name, [*known, *WELL_KNOWN])
+        message += " One of Hugging Face's evaluate library needs 'hf_evaluate: true'"
         raise metric_error(config, spec, message)
     if spec.name in _ARGUMENTS:
         _check_arguments(spec, config)
@@ -205,6 +236,10 @@ def _check_arguments(spec: MetricSpec, config: TaskConfig) -> None:
             raise metric_error(config, spec, message)
         if key == "regexes_to_ignore":
             _check_regexes(value, spec, config)
+        # Any text counts as true: afriqa of lm-eval says "true - "." - …".
+        elif key.startswith("ignore_") and not isinstance(value, bool | str | None):
+            message = f"{spec.name}: {key} is {value!r}, expected true or false"
+            raise metric_error(config, spec, message)
 
 
 def _check_regexes(value: Any, spec: MetricSpec, config: TaskConfig) -> None:

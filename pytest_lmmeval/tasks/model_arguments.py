@@ -52,6 +52,9 @@ class ModelArguments:
                 prompt = prompt[model_name]
             else:
                 base = prompt.get("default", prompt.get("dataset")) or {}
+                if not isinstance(base, Mapping):
+                    message = f"{_KEYWORD}: 'default' is {base!r}, expected a mapping"
+                    raise config.error(_KEYWORD, message)
                 prompt = {**prompt, **base}
         target = config.model_specific_target_kwargs
         if target is not None:

@@ -2,47 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
-from pytest_lmmeval.tasks.config import TaskConfig
-from pytest_lmmeval.tasks.data import TaskData
-from pytest_lmmeval.tasks.fewshot import Sampler
 from pytest_lmmeval.tasks.fields import Doc, Field
-from pytest_lmmeval.tasks.fieldset import FieldSet
 from pytest_lmmeval.tasks.instances import Context
 from pytest_lmmeval.tasks.media import image_parts, interleave
-from pytest_lmmeval.tasks.settings import TaskSettings
+from pytest_lmmeval.tasks.prompt_builder import PromptBuilder
 from pytest_lmmeval.tasks.turns import Turn, answer_text, chat, joined, plain_text, question_turns
 
 
-class LmEvalPrompts:
-    """Builds the prompts of a task.
+@dataclass
+class LmEvalPrompts(PromptBuilder):
+    """Builds the prompts of a task as lm-eval does."""
 
-    Args:
-        config: The task.
-        settings: The run's wishes.
-        fields: The task's fields.
-        data: Its docs and pool.
-        sampler: Chooses the shots.
-    """
-
-    def __init__(
-        self,
-        config: TaskConfig,
-        settings: TaskSettings,
-        fields: FieldSet,
-        data: TaskData,
-        sampler: Sampler,
-    ) -> None:
-        self._config = config
-        self._settings = settings
-        self._fields = fields
-        self._data = data
-        self._sampler = sampler
-        self._shots: dict[int, list[Turn]] = {}
+    _shots: dict[int, list[Turn]] = field(default_factory=dict, init=False)
 
     def contexts(self, doc: Doc, doc_id: int) -> list[Context]:
-        """Return the prompt of a doc: messages for a chat or for images, else text.
+        """Return the prompts of a doc: messages for a chat or for images, else text.
 
         One prompt, or one per choice where the choices are put into it.
 
@@ -54,11 +31,11 @@ class LmEvalPrompts:
         return [self._context([*before, *asked], doc, doc_id) for asked in self._asked(doc, doc_id)]
 
     def _context(self, turns: list[Turn], doc: Doc, doc_id: int) -> Context:
-        fields = self._fields.images
-        if not fields and not self._settings.as_messages:
+        fields = self.fields.images
+        if not fields and not self.settings.as_messages:
             return plain_text(turns)
-        if self._settings.as_messages:
-            messages = chat(turns, self._settings.fewshot_as_multiturn)
+        if self.settings.as_messages:
+            messages = chat(turns, self.settings.fewshot_as_multiturn)
         else:
             messages = chat([Turn("user", plain_text(turns))], multiturn=True)
         if fields:
@@ -68,32 +45,31 @@ class LmEvalPrompts:
         return tuple(messages)
 
     def _system(self, doc: Doc, doc_id: int) -> list[Turn]:
-        description = _optional(self._fields.description, doc, doc_id)
-        delimiter = self._config.fewshot_delimiter or ""
-        text = joined(self._settings.system_instruction, description, delimiter)
+        description = _optional(self.fields.description, doc, doc_id)
+        text = joined(self.settings.system_instruction, description, self.delimiter)
         return [Turn("system", text)] if text else []
 
     def _asked(self, doc: Doc, doc_id: int) -> list[list[Turn]]:
-        fields = self._fields
+        fields = self.fields
         prefix = _optional(fields.prefix, doc, doc_id)
         if fields.choices_in_prompt:
             choices = fields.read_choices(doc, doc_id)
             return [question_turns(c, prefix=prefix, target_delimiter="") for c in choices]
         question = "" if fields.text is None else fields.text.read_text(doc, doc_id)
-        delimiter = self._config.target_delimiter
+        delimiter = self.config.target_delimiter
         return [question_turns(question, prefix=prefix, target_delimiter=delimiter)]
 
     def _shot_turns(self, doc_id: int) -> list[Turn]:
         turns = []
-        for index in self._sampler.indices(doc_id):
+        for index in self.sampler.indices(doc_id):
             if index not in self._shots:
                 # Each shot is shown with many docs, and rendering it costs more than looking it up.
-                self._shots[index] = self._shot(self._data.pool.row(index))
+                self._shots[index] = self._shot(self.data.pool.row(index))
             turns += self._shots[index]
         return turns
 
     def _shot(self, doc: Doc) -> list[Turn]:
-        fields, config = self._fields, self._config
+        fields, config = self.fields, self.config
         shots = config.fewshot_config
         question = self._shot_question(doc)
         prefix = _optional(fields.shot_prefix, doc, None)
@@ -105,7 +81,7 @@ class LmEvalPrompts:
         )
 
     def _shot_question(self, doc: Doc) -> str:
-        fields = self._fields
+        fields = self.fields
         if fields.shot_text is None:
             return ""
         if not fields.choices_in_prompt or fields.shot_choice is None:
@@ -118,15 +94,15 @@ class LmEvalPrompts:
             raise fields.shot_text.error(message) from error
 
     def _shot_answer(self, doc: Doc) -> str | None:
-        field, choices = self._fields.shot_target, self._fields.shot_choice
-        if self._fields.choices_in_prompt:
+        answers, choices = self.fields.shot_target, self.fields.shot_choice
+        if self.fields.choices_in_prompt:
             choices = None
-        target = None if field is None else field.read(doc)
-        if field is None or target is None or target == "":
+        target = None if answers is None else answers.read(doc)
+        if answers is None or target is None or target == "":
             return None
         answer = answer_text(target, None if choices is None else choices.read(doc))
         if not isinstance(answer, str):
-            raise field.error(f"gave {target!r} for a shot, expected text")
+            raise answers.error(f"gave {target!r} for a shot, expected text")
         return answer
 
 

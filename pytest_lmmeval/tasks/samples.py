@@ -100,13 +100,13 @@ class SampleBuilder:
                 return str(place[key])
         if not scores:
             return None
-        raise missing_column(self._config.task, key, doc, ", which cluster_key names")
+        raise missing_column(self._config, "cluster_key", key, doc, ", which cluster_key names")
 
 
 def _outcome(responses: Sequence[Response], filtered: Mapping[str, Filtered]) -> Outcome:
     if any(response.failure for response in responses):
         return "failed"
-    if any(response.finish_reason == "length" for response in responses):
+    if any(response.finish_reason == "length" or response.truncated for response in responses):
         return "truncated"
     missed = [any(made.missed) for made in filtered.values()]
     return "unparsed" if missed and all(missed) else "scored"

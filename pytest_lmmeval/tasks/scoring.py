@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import random
+import string
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pytest_lmmeval.errors import TaskError
-from pytest_lmmeval.tasks.calls import UserFunction, seeded, user_function
+from pytest_lmmeval.tasks.calls import UserFunction, seeded, seeded_for, user_function
 from pytest_lmmeval.tasks.config import TaskConfig
 from pytest_lmmeval.tasks.data import TaskData
 from pytest_lmmeval.tasks.fields import Doc
@@ -19,9 +22,14 @@ from pytest_lmmeval.tasks.likelihoods import (
     target_scores,
 )
 from pytest_lmmeval.tasks.metrics import Metric, make_metrics, metric_error
+from pytest_lmmeval.tasks.parity import OURS, Differences
 from pytest_lmmeval.tasks.reasoning import strip_reasoning
 from pytest_lmmeval.tasks.specs import MetricSpec
 from pytest_lmmeval.tasks.values import NotBuiltinError, to_builtins
+
+# lm-eval 0.4.13 asks a task three times for its name, and each time draws a random one of eight
+# letters first, in case there is none.
+_DRAWN_BEFORE_SCORING = 3 * 8
 
 
 class Scorer:
@@ -32,6 +40,7 @@ class Scorer:
         fields: Its fields.
         data: Its docs.
         functions: Its modules.
+        differences: What is done unlike the peer.
 
     Attributes:
         expanded: By the name of each score that a metric's function returned in a mapping, the
@@ -42,15 +51,50 @@ class Scorer:
     """
 
     def __init__(
-        self, config: TaskConfig, fields: FieldSet, data: TaskData, functions: Functions
+        self,
+        config: TaskConfig,
+        fields: FieldSet,
+        data: TaskData,
+        functions: Functions,
+        differences: Differences = OURS,
     ) -> None:
         self._config = config
+        self._differences = differences
         self._fields = fields
         self._data = data
         self._functions = functions
         self._metrics = make_metrics(config, functions)
         self._several_targets: bool | None = None
         self.expanded: dict[str, MetricSpec] = {}
+
+    @contextlib.contextmanager
+    def one_stream(self, seeds: tuple[int | None, int | None]) -> Iterator[None]:
+        """Score all docs in this context.
+
+        Where the peer's random numbers are wanted they begin at ``seeds`` (Python's, NumPy's) in
+        it and run on from doc to doc, as in a run of this task alone.
+        """
+        if self._differences.random_numbers_per_doc:
+            yield
+            return
+        with seeded(*seeds):
+            if self._config.dialect == "lm_eval":
+                random.choices(string.ascii_letters, k=_DRAWN_BEFORE_SCORING)
+            yield
+
+    def _seeded(self, doc_id: int) -> contextlib.AbstractContextManager[None]:
+        if self._differences.random_numbers_per_doc:
+            return seeded_for(f"{self._config.task}:{doc_id}")
+        return contextlib.nullcontext()
+
+    def check_metrics(self) -> None:
+        """Load the metrics that are not built in.
+
+        Raises:
+            TaskUnavailable: One cannot be had.
+        """
+        for metric in self._metrics:
+            metric.check()
 
     def doc(self, doc_id: int) -> dict[str, Any]:
         """Return a doc as scoring sees it.
@@ -87,7 +131,8 @@ class Scorer:
             TaskError: A function of the task failed, or returned something that cannot be kept.
         """
         generated = self._config.output_type not in LIKELIHOOD_METRICS
-        if self._config.dialect == "lmms_eval" and generated:
+        # What a doc of several rounds keeps is a list, and comes to scoring as it is.
+        if self._config.dialect == "lmms_eval" and self._config.output_type == "generate_until":
             values = _stripped(values)
         if self._config.process_results is not None:
             return self._processed(self._config.process_results, doc, doc_id, values)
@@ -98,6 +143,7 @@ class Scorer:
         for metric in self._metrics:
             for name, value in self._measured(metric, target, values, doc_id).items():
                 found[name] = self._kept(value, name, doc_id, metric.function)
+            values = self._for_next_metric(metric, target, values)
         return found
 
     def _likelihood_scores(self, doc: Doc, doc_id: int, values: list[Any]) -> dict[str, Any]:
@@ -121,7 +167,7 @@ class Scorer:
     def _processed(self, value: Any, doc: Doc, doc_id: int, values: list[Any]) -> dict[str, Any]:
         config = self._config
         function = user_function(value, "process_results", config.task, self._functions)
-        with seeded(f"{config.task}:{doc_id}"):
+        with self._seeded(doc_id):
             found = function.call(dict(doc), values, doc_id=doc_id)
         if not isinstance(found, Mapping):
             message = f"returned {type(found).__name__}, expected a mapping from metrics to scores"
@@ -185,12 +231,40 @@ class Scorer:
         one_by_one = metric.name == "exact_match" and isinstance(result, list)
         predictions = result if one_by_one else [result]
         if self._fields.choice is None and self._has_several_targets:
-            golds = list(target) if isinstance(target, list | tuple) else [target]
-            scores = [_number(metric, metric.score(predictions, [g], doc_id)) for g in golds]
-            return 1.0 if any(scores) else 0.0
+            return self._over_targets(metric, self._targets(target), predictions, doc_id)
         if self._fields.choice is None:
             target = self._cast(target, result)
         return metric.score(predictions, [target], doc_id)
+
+    def _targets(self, target: Any) -> list[Any]:
+        """Return the right answers of a doc whose task has several."""
+        if isinstance(target, list | tuple) or not self._differences.text_is_one_target:
+            return list(target)
+        return [target]
+
+    def _over_targets(
+        self, metric: Metric, golds: list[Any], predictions: list[Any], doc_id: int
+    ) -> Any:
+        """Return a metric's score where there are several right answers."""
+        best_counts = self._differences.best_target_counts
+        if metric.is_of_corpus and best_counts:
+            # It takes all references of a doc together.
+            return metric.score(predictions, [golds], doc_id)
+        scores = [_number(metric, metric.score(predictions, [gold], doc_id)) for gold in golds]
+        if not best_counts:
+            return 1.0 if any(scores) else 0.0
+        known = [score for score in scores if score is not None]
+        best = max if metric.spec.higher_is_better else min
+        return best(known) if known else None
+
+    def _for_next_metric(self, metric: Metric, target: Any, values: list[Any]) -> list[Any]:
+        """Return the answers that the metric after this one gets."""
+        if self._differences.each_metric_gets_the_answer or metric.name != "exact_match":
+            return values
+        several = self._fields.choice is None and self._has_several_targets
+        if self._config.dialect == "lmms_eval" or not several:
+            return values
+        return [[values[0]] * len(self._targets(target))]
 
     def _cast(self, target: Any, result: Any) -> Any:
         bypassed = any(metric.name == "bypass" for metric in self._metrics)
@@ -199,16 +273,22 @@ class Scorer:
         return type(result)(target)
 
     def _lmms_score(self, metric: Metric, target: Any, values: list[Any], doc_id: int) -> Any:
-        golds = target if isinstance(target, list) else [target]
         several = self._fields.choice is None and self._has_several_targets
+        if several:
+            golds = self._targets(target)
+        else:
+            golds = target if isinstance(target, list) else [target]
         if several and metric.name != "anls":  # which takes the best of several itself
-            scores = [_number(metric, metric.score(values, [g], doc_id)) for g in golds]
-            return 1.0 if any(scores) else 0.0
+            return self._over_targets(metric, golds, values, doc_id)
         return _number(metric, metric.score(values, golds, doc_id))
 
 
 def _number(metric: Metric, score: Any) -> Any:
-    return score[metric.name] if isinstance(score, Mapping) else score
+    if not isinstance(score, Mapping):
+        return score
+    if metric.name not in score:
+        raise TypeError(f"its function returned {', '.join(map(str, score))}, no {metric.name!r}")
+    return score[metric.name]
 
 
 def _stripped(values: list[Any]) -> list[Any]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from pytest_lmmeval.tasks.schema import Dialect
+
 
 @dataclass(frozen=True, kw_only=True)
 class TaskSettings:
@@ -21,7 +23,8 @@ class TaskSettings:
             question.
         fewshot_seed: Seed of the random stream that shots are drawn from.
         limit: How many docs; below 1 their share, rounded up.
-        limit_from: Whether these are a random sample or the first ones.
+        limit_from: Whether these are a random sample or the first ones; None is a random sample,
+            under parity the first ones.
         samples: Ids of the docs to evaluate, in place of ``limit``.
         data_map: Local folders that stand for data sets, by hub name.
         model_name: Picks model-specific prompts and arguments of lmms-eval's tasks.
@@ -30,7 +33,11 @@ class TaskSettings:
         chat: Whether the model takes messages.
         trust_remote_code: Whether code of a hub repository may run, where ``datasets`` still can.
         confirm_run_unsafe_code: Whether tasks marked ``unsafe_code`` may run.
+        output_path: Where the run's results go, and files that a task's aggregations write.
         bootstrap_iters: Replicates of bootstrapped standard errors; 0 computes no standard error.
+        parity: The peer whose number is wanted as it prints it, without our deliberate differences.
+        random_seeds: Where Python's and NumPy's random numbers begin in scoring under parity; None
+            leaves a generator as it is. Without parity every doc has seeds of its own.
     """
 
     num_fewshot: int | None = None
@@ -40,7 +47,7 @@ class TaskSettings:
     fewshot_as_multiturn: bool = True
     fewshot_seed: int = 1234
     limit: float | None = None
-    limit_from: Literal["random", "first"] = "random"
+    limit_from: Literal["random", "first"] | None = None
     samples: Sequence[int] | None = None
     data_map: Mapping[str, Path] = field(default_factory=dict)
     model_name: str = ""
@@ -48,7 +55,10 @@ class TaskSettings:
     chat: bool = False
     trust_remote_code: bool = False
     confirm_run_unsafe_code: bool = False
+    output_path: Path | None = None
     bootstrap_iters: int = 100_000
+    parity: Dialect | None = None
+    random_seeds: tuple[int | None, int | None] = (0, 1234)
 
     @property
     def as_messages(self) -> bool:

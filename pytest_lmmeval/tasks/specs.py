@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from pytest_lmmeval.errors import TaskError, nearest
+from pytest_lmmeval.tasks.evaluate_library import WELL_KNOWN
 from pytest_lmmeval.tasks.functions import FunctionRef
 from pytest_lmmeval.tasks.loader import Block, Origin
-from pytest_lmmeval.tasks.schema import Dialect, check_kind
+from pytest_lmmeval.tasks.schema import Dialect, check_kind, shown
 
 # A function as YAML names it, or as Python passes it.
 Function: TypeAlias = "FunctionRef | Callable[..., Any]"
@@ -57,7 +59,7 @@ class MetricSpec:
         line: 1-based line of the entry in ``path``.
         path: The file that holds the entry.
         function: The metric's function, if it is not a built-in one.
-        hf_evaluate: Whether it is one of Hugging Face's evaluate library.
+        hf_evaluate: Whether the entry asks for one of Hugging Face's evaluate library.
     """
 
     name: str
@@ -68,6 +70,17 @@ class MetricSpec:
     path: Path | None = None
     function: Function | None = None
     hf_evaluate: bool = False
+
+    @property
+    def from_library(self) -> bool:
+        """Whether Hugging Face's evaluate library computes it for each doc.
+
+        Its exact_match is the built-in one, of which the peers have a copy too. Names that are not
+        built in are asked of it as well, if it is known to have them.
+        """
+        if self.function is not None or self.name == "exact_match":
+            return False
+        return self.hf_evaluate or (self.name not in METRIC_DEFAULTS and self.name in WELL_KNOWN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +127,26 @@ _FEWSHOT_KINDS = {
     "split": "text",
     "process_docs": "function",
     "fewshot_indices": "list",
-    "samples": "list function",
+    "samples": "docs function",
     "doc_to_text": "text integer function",
     "doc_to_choice": "text list mapping function",
     "doc_to_target": "text integer list function",
     "gen_prefix": "text",
     "fewshot_delimiter": "text",
     "target_delimiter": "text",
+}
+
+
+# The arguments that every model understands; others go to the model as they are.
+_GENERATION_KINDS = {
+    "until": "text names",
+    "do_sample": "boolean",
+    "max_gen_toks": "count",
+    "max_new_tokens": "count",
+    "max_tokens": "count",
+    "num_beams": "count",
+    "top_k": "integer",
+    "top_p": "number",
 }
 
 
@@ -149,7 +175,8 @@ def _entries(value: Sequence[Any], key: str, origin: Origin) -> list[_Entry]:
     for item in value:
         at = Origin(item.path, item.line) if isinstance(item, Block) else origin
         if not isinstance(item, Mapping):
-            raise TaskError(f"{key} holds {item!r}, expected a mapping", at.path, at.line)
+            message = f"{key} holds {shown(item)}, expected a mapping"
+            raise TaskError(message, at.path, at.line)
         entries.append(_Entry(item, at, key))
     return entries
 
@@ -173,12 +200,16 @@ def read_metrics(
 
 
 def _metric(entry: _Entry) -> MetricSpec:
-    metric = entry.take("metric", "text function")
+    metric = entry.take("metric", "name function")
     name = metric if isinstance(metric, str) else function_name(metric)
     aggregation, higher = METRIC_DEFAULTS.get(name, ("mean", True))
-    for key, kinds in (("aggregation", "text function"), ("higher_is_better", "boolean")):
+    for key, kinds in (("aggregation", "name function"), ("higher_is_better", "boolean")):
         check_kind(key, entry.values.get(key), kinds, entry.error)
     own = ("metric", "aggregation", "higher_is_better", "hf_evaluate")
+    for key in map(str, entry.values):
+        # Any other key is an argument of the metric, but hardly one that is called almost the same.
+        if key not in own and (hint := nearest(key, own, cutoff=0.85)):
+            raise entry.error(f"there is no key {key!r}.{hint}")
     stated = entry.values.get("higher_is_better")
     return MetricSpec(
         name=name,
@@ -202,6 +233,9 @@ def read_filters(value: Sequence[Any] | None, origin: Origin) -> tuple[FilterSpe
         step = FilterStep("take_first", {}, origin.line)
         return (FilterSpec("none", (step,), origin.line, origin.path),)
     specs = tuple(map(_pipeline, _entries(value, "filter_list", origin)))
+    if not specs:
+        message = "filter_list is empty, so nothing would be scored; leave it out for the responses"
+        raise TaskError(f"{message} as they are", origin.path, origin.line)
     names = [spec.name for spec in specs]
     for index, spec in enumerate(specs):
         if spec.name in names[:index]:
@@ -211,10 +245,13 @@ def read_filters(value: Sequence[Any] | None, origin: Origin) -> tuple[FilterSpe
 
 
 def _pipeline(entry: _Entry) -> FilterSpec:
-    name = entry.take("name", "text")
+    name = entry.take("name", "name")
+    for key in entry.values:
+        if key not in ("name", "filter", "metadata"):
+            raise entry.error(f"there is no key {key!r}.{nearest(str(key), ('name', 'filter'))}")
     steps = []
     for step in _entries(entry.take("filter", "list"), f"filter {name!r}", entry.origin):
-        function = step.take("function", "text function")
+        function = step.take("function", "name function")
         kwargs = {key: value for key, value in step.values.items() if key != "function"}
         steps.append(FilterStep(function, kwargs, step.origin.line))
     return FilterSpec(name, tuple(steps), entry.origin.line, entry.origin.path)
@@ -238,6 +275,18 @@ def read_fewshot(value: Mapping[str, Any] | None, origin: Origin) -> FewshotSett
         check_kind(key, setting, _FEWSHOT_KINDS[key], error)
     given = {key: setting for key, setting in (value or {}).items() if setting is not None}
     return FewshotSettings(**given)
+
+
+def check_generation(
+    given: Mapping[str, Any], error: Callable[[str], TaskError], what: str = ""
+) -> None:
+    """Check the generation arguments that every model understands.
+
+    Raises:
+        TaskError: One holds what it may not.
+    """
+    for key, kinds in _GENERATION_KINDS.items():
+        check_kind(f"{what}{key}", given.get(key), kinds, error)
 
 
 def generation_arguments(
@@ -268,12 +317,14 @@ def generation_arguments(
         return TaskError(f"generation_kwargs: {text}", path, line)
 
     arguments = {"until": until, **given} if "until" not in given else dict(given)
-    check_kind("until", arguments["until"], "text list", error)
+    check_generation(arguments, error)
     if arguments.get("temperature") is not None:
         try:
             arguments["temperature"] = float(arguments["temperature"])
         except (TypeError, ValueError):
             raise error(f"temperature is {given['temperature']!r}, expected a number") from None
+        if not 0 <= arguments["temperature"] < math.inf:
+            raise error(f"temperature is {given['temperature']!r}, expected 0 or more")
     return arguments
 
 

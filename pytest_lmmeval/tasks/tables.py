@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from pytest_lmmeval.errors import DataError
 from pytest_lmmeval.tasks.values import is_media
 
 # By name, so that the check imports no codec.
@@ -57,7 +58,10 @@ class ListTable:
 
     def row(self, index: int) -> dict[str, Any]:
         """Return a copy of the row, so that a function which changes it changes nothing else."""
-        return dict(self.source[index])
+        row = self.source[index]
+        if not isinstance(row, Mapping):
+            raise DataError(f"doc {index} is {kind_of(row)}, expected a mapping")
+        return dict(row)
 
     def raw(self, index: int) -> dict[str, Any]:
         """Return the row; there is nothing to decode."""
@@ -126,8 +130,18 @@ def make_table(rows: Any) -> Table | None:
     if hasattr(rows, "with_format") and hasattr(rows, "column_names") and hasattr(rows, "__len__"):
         return ArrowTable(rows)
     plain = isinstance(rows, Sequence) and not isinstance(rows, str | bytes)
-    # The first row stands for all: a sequence may make each of its rows when it is asked for it.
-    return ListTable(rows) if plain and all(isinstance(r, Mapping) for r in rows[:1]) else None
+    # Of others than lists the first row stands for all: they may make each when it is asked for.
+    seen = rows if isinstance(rows, list | tuple) else rows[:1] if plain else ()
+    return ListTable(rows) if plain and all(isinstance(r, Mapping) for r in seen) else None
+
+
+def kind_of(value: Any) -> str:
+    """Say what is there in place of docs: its type, and that of the first row that is none."""
+    if isinstance(value, list | tuple):
+        for index, row in enumerate(value):
+            if not isinstance(row, Mapping):
+                return f"a {type(value).__name__} whose row {index} is of type {type(row).__name__}"
+    return f"of type {type(value).__name__}"
 
 
 def _holds_media(feature: Any) -> bool:

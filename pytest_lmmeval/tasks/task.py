@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from pytest_lmmeval.errors import RequestError, UsageError
 from pytest_lmmeval.records import Instance, Response, Sample
 from pytest_lmmeval.tasks.answers import repeats_of
-from pytest_lmmeval.tasks.asked import Asked, remember
+from pytest_lmmeval.tasks.asked import Asked, remember, remember_more
 from pytest_lmmeval.tasks.config import TaskConfig
 from pytest_lmmeval.tasks.data import TaskData
 from pytest_lmmeval.tasks.fewshot import make_sampler
@@ -17,15 +17,25 @@ from pytest_lmmeval.tasks.fieldset import FieldSet
 from pytest_lmmeval.tasks.filter_chain import FilterChain, Filtered
 from pytest_lmmeval.tasks.fingerprint import task_fingerprint
 from pytest_lmmeval.tasks.functions import Functions
-from pytest_lmmeval.tasks.instances import SUPPORTED, InstanceBuilder, generation_kwargs
+from pytest_lmmeval.tasks.instances import (
+    SUPPORTED,
+    UNSUPPORTED,
+    InstanceBuilder,
+    generation_kwargs,
+)
 from pytest_lmmeval.tasks.manager import TaskSpec
 from pytest_lmmeval.tasks.messages import LmmsEvalPrompts
 from pytest_lmmeval.tasks.model_arguments import ModelArguments
+from pytest_lmmeval.tasks.parity import differences_of
 from pytest_lmmeval.tasks.prompts import LmEvalPrompts
+from pytest_lmmeval.tasks.requirements import check_requirements
+from pytest_lmmeval.tasks.rounds import OUTPUT_TYPE as SEVERAL_ROUNDS
+from pytest_lmmeval.tasks.rounds import Rounds
 from pytest_lmmeval.tasks.samples import SampleBuilder
 from pytest_lmmeval.tasks.scoring import Scorer
 from pytest_lmmeval.tasks.selection import select_docs
 from pytest_lmmeval.tasks.settings import TaskSettings
+from pytest_lmmeval.tasks.submissions import Submissions
 from pytest_lmmeval.tasks.summary import Summary
 from pytest_lmmeval.tasks.values import digest
 
@@ -52,22 +62,37 @@ class Task:
         self.config = config = task.config if isinstance(task, TaskSpec) else task
         self.settings = settings = settings or TaskSettings()
         _refuse_unsupported(config)
+        differences = differences_of(config, settings.parity)
         functions = Functions(config.dialect)
         arguments = ModelArguments.of(config, settings.model_name)
         self._functions = functions
         self._data = TaskData(config, functions, settings.data_map, settings.trust_remote_code)
         self._fields = FieldSet(config, self._data, functions, arguments)
-        sampler = make_sampler(config, self._data, self.num_fewshot, settings.fewshot_seed)
+        self._differences = differences
+        sampler = make_sampler(
+            config,
+            self._data,
+            self.num_fewshot,
+            settings.fewshot_seed,
+            self.doc_ids,
+            differences,
+        )
         prompts = LmmsEvalPrompts if config.dialect == "lmms_eval" else LmEvalPrompts
-        self._prompts = prompts(config, settings, self._fields, self._data, sampler)
+        self._prompts = prompts(config, settings, self._fields, self._data, sampler, differences)
+        self._rounds: Rounds | None = None
+        if config.output_type == SEVERAL_ROUNDS and isinstance(self._prompts, LmmsEvalPrompts):
+            self._rounds = Rounds(config, self._prompts, arguments.prompt)
         self._gen_kwargs = generation_kwargs(config, arguments.generation, settings.gen_kwargs)
         self._builder = InstanceBuilder(
             config, self._fields, self._gen_kwargs, settings.as_messages
         )
         self._filters = [FilterChain(spec, config, functions) for spec in config.filters]
-        self._scorer = Scorer(config, self._fields, self._data, functions)
+        self._scorer = Scorer(config, self._fields, self._data, functions, differences)
         self._samples = SampleBuilder(config, self._fields, self._data, functions)
-        self._summary = Summary(config, functions, settings.bootstrap_iters)
+        submissions = Submissions(config.task, settings.model_name, settings.output_path)
+        self._summary = Summary(
+            config, functions, settings.bootstrap_iters, differences, submissions
+        )
         self._summary.expanded = self._scorer.expanded
         self._lock = threading.Lock()
         self._selected: Sequence[int] | None = None
@@ -91,9 +116,24 @@ class Task:
         return bool(fields.visual or fields.messages or fields.images)
 
     @property
+    def has_rounds(self) -> bool:
+        """Whether a doc may have further requests once it is answered."""
+        return self._rounds is not None
+
+    @property
     def n_original(self) -> int:
         """Number of docs before any limit. Opens the data."""
         return len(self._data.docs)
+
+    def check_requirements(self) -> None:
+        """Check that the task's functions and metrics have what they need. Imports them.
+
+        Raises:
+            TaskUnavailable: A package is missing, for example; the message says how to get it.
+            TaskError: A function cannot be imported for another reason.
+        """
+        check_requirements(self.config, self._functions)
+        self._scorer.check_metrics()
 
     def doc_ids(self) -> Sequence[int]:
         """Return the ids of the docs to evaluate, in ascending order. Opens the data.
@@ -114,10 +154,14 @@ class Task:
                 self._selected = select_docs(
                     self.n_original,
                     limit=settings.limit,
-                    limit_from=settings.limit_from,
+                    limit_from=settings.limit_from or self._limit_from,
                     samples=settings.samples,
                 )
             return self._selected
+
+    @property
+    def _limit_from(self) -> Literal["random", "first"]:
+        return "random" if self._differences.limit_is_a_sample else "first"
 
     def instances(self, doc_id: int) -> list[Instance]:
         """Return the requests of a doc, in the order in which ``score`` wants their responses.
@@ -139,13 +183,30 @@ class Task:
         self._asked[doc_id] = remember(built, raw)
         return built
 
+    def next_instances(self, doc_id: int, responses: Sequence[Response]) -> list[Instance]:
+        """Return the requests that follow from a doc's responses so far; none if it is done.
+
+        Raises:
+            RequestError: The doc cannot go on; see ``Rounds``.
+            TaskError: A function of the task failed.
+        """
+        if self._rounds is None:
+            return []
+        doc = self._data.docs.row(doc_id)
+        context = self._rounds.next_context(doc, doc_id, responses)
+        if context is None:
+            return []
+        built = self._builder.build(doc, doc_id, [context], first=len(responses))
+        self._asked[doc_id] = remember_more(self._asked[doc_id], built)
+        return built
+
     def score(
         self, doc_ids: Sequence[int], responses: Sequence[Sequence[Response]]
     ) -> list[Sample]:
         """Filter and score responses.
 
-        A doc with a failed response has the outcome "failed" and no scores; the others are scored
-        as if it were not there.
+        A doc with a failed response has the outcome "failed" and no scores, one whose prompt was
+        too long to be put "truncated" and none; the others are scored as if it were not there.
 
         Args:
             doc_ids: The docs.
@@ -158,20 +219,23 @@ class Task:
             TaskError: A filter, a metric or a function of the task failed.
         """
         given = dict(zip(doc_ids, responses, strict=True))
-        answered = {d for d in doc_ids if not any(r.failure for r in given[d])}
+        answered = {d for d in doc_ids if all(r.is_answered for r in given[d])}
         docs = {
             # The images of a failed doc may be what failed.
             doc_id: (self._scorer.doc if doc_id in answered else self._data.docs.text_row)(doc_id)
             for doc_id in doc_ids
         }
-        filtered = self._filter([d for d in doc_ids if d in answered], docs, given)
+        scorable = [doc_id for doc_id in doc_ids if doc_id in answered]
+        with self._scorer.one_stream(self.settings.random_seeds):
+            filtered = self._filter(scorable, docs, given)
+            scores = self._scores(docs, filtered)
         return [
             self._samples.build(
                 doc_id,
                 docs[doc_id],
                 given[doc_id],
                 filtered.get(doc_id, {}),
-                dict(self._scores(docs[doc_id], doc_id, filtered.get(doc_id, {}))),
+                scores.get(doc_id, {}),
                 self._what_was_asked(doc_id),
             )
             for doc_id in doc_ids
@@ -220,7 +284,7 @@ class Task:
         if not doc_ids:
             return results
         # The filters get the instances of all docs in one list, each with its repeats.
-        answers = {d: repeats_of(given[d], self.config.repeats) for d in doc_ids}
+        answers = {d: self._answers(d, given[d]) for d in doc_ids}
         flat = [repeats for doc_id in doc_ids for repeats in answers[doc_id]]
         owners = [docs[doc_id] for doc_id in doc_ids for _ in answers[doc_id]]
         for chain in self._filters:
@@ -232,12 +296,24 @@ class Task:
                 results[doc_id][chain.name] = Filtered(values, made.missed[own])
         return results
 
+    def _answers(self, doc_id: int, responses: Sequence[Response]) -> list[list[Any]]:
+        """Return the answers of each instance of a doc; its rounds are one answer together."""
+        if self._rounds is not None:
+            return [[self._rounds.outputs(doc_id, responses)]]
+        return repeats_of(responses, self.config.repeats)
+
     def _scores(
-        self, doc: Mapping[str, Any], doc_id: int, filtered: Mapping[str, Filtered]
-    ) -> Iterator[tuple[str, Any]]:
-        for name, made in filtered.items():
-            for metric, value in self._scorer.scores(doc, doc_id, made.values).items():
-                yield f"{metric},{name}", value
+        self,
+        docs: Mapping[int, Mapping[str, Any]],
+        filtered: Mapping[int, Mapping[str, Filtered]],
+    ) -> dict[int, dict[str, Any]]:
+        """Return the scores by doc and ``"metric,filter"``: filter by filter, as the peers do."""
+        scores: dict[int, dict[str, Any]] = {doc_id: {} for doc_id in filtered}
+        for name in (chain.name for chain in self._filters):
+            for doc_id, made in filtered.items():
+                found = self._scorer.scores(docs[doc_id], doc_id, made[name].values)
+                scores[doc_id].update({f"{metric},{name}": v for metric, v in found.items()})
+        return scores
 
     def _what_was_asked(self, doc_id: int) -> Asked:
         """Return a doc's digests, and let go of them."""
@@ -252,13 +328,25 @@ class Task:
         return self._asked.pop(doc_id)
 
 
+# Keys of the peers that ask for something that is not here, and why.
+_REFUSED = {
+    "doc_to_audio": "audio is not supported",
+    "use_prompt": "prompts of promptsource, which is no longer maintained, are not supported; "
+    "write the template as 'doc_to_text'",
+}
+
+
 def _refuse_unsupported(config: TaskConfig) -> None:
+    if config.python_class is not None:
+        message = "'class': tasks in Python are written for lm-eval's own classes, and run there"
+        raise config.unavailable("class", message)
     if config.output_type not in SUPPORTED:
-        message = f"output_type {config.output_type!r} is not supported yet; "
-        raise config.error("output_type", message + f"there are: {', '.join(SUPPORTED)}")
-    for key in ("use_prompt", "doc_to_audio"):
+        message = f"output_type {config.output_type!r} is not supported yet: "
+        message += f"{UNSUPPORTED[config.output_type]}; there are: {', '.join(SUPPORTED)}"
+        raise config.unavailable("output_type", message)
+    for key, why in _REFUSED.items():
         if getattr(config, key) is not None:
-            raise config.error(key, f"{key!r} is not supported")
+            raise config.unavailable(key, f"{key!r}: {why}")
     if config.doc_to_text is None and config.doc_to_messages is None:
         raise config.error("task", "has neither 'doc_to_text' nor 'doc_to_messages'")
     if config.output_type == "multiple_choice" and not config.has_choices:

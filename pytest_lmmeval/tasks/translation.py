@@ -35,25 +35,27 @@ def _metric(name: str) -> Any:
     return {"bleu": BLEU, "chrf": CHRF, "ter": TER}[name]()
 
 
-def corpus_score(name: str, items: Sequence[Any]) -> float:
+def corpus_score(name: str, items: Sequence[Any], *, fewest: bool = False) -> float:
     """Return a metric over all docs.
 
     Args:
         name: One of ``CORPUS_METRICS``.
         items: Per doc its (reference, prediction); several references are a list, and there must be
             as many for every doc.
+        fewest: Takes as many references as the doc with the fewest has, and drops the others, as
+            the peers do.
 
     Raises:
         ValueError: Docs have different numbers of references, or a doc several predictions.
         TypeError: A prediction or reference is no text.
     """
-    predictions, references = _columns(items)
+    predictions, references = _columns(items, fewest)
     return float(_metric(name).corpus_score(predictions, references).score)
 
 
-def statistics(name: str, items: Sequence[Any]) -> Floats:
+def statistics(name: str, items: Sequence[Any], *, fewest: bool = False) -> Floats:
     """Return what is counted in each doc, one row per doc; arguments as for ``corpus_score``."""
-    predictions, references = _columns(items)
+    predictions, references = _columns(items, fewest)
     # Not public, but where sacrebleu's own bootstrap starts; `metrics` in pyproject.toml says up to
     # which version it is known to be there.
     return np.array(_metric(name)._extract_corpus_statistics(predictions, references), dtype=float)
@@ -71,7 +73,7 @@ def resampled_scores(name: str, counts: Floats) -> Floats:
     return np.array([metric._compute_score_from_stats(row).score for row in sums])
 
 
-def _columns(items: Sequence[Any]) -> tuple[list[str], list[list[str]]]:
+def _columns(items: Sequence[Any], fewest: bool) -> tuple[list[str], list[list[str]]]:
     """Return predictions, and as many columns of references as each doc has."""
     references = [_listed(reference) for reference, _ in items]
     predictions = []
@@ -79,9 +81,9 @@ def _columns(items: Sequence[Any]) -> tuple[list[str], list[list[str]]]:
         if len(texts := _listed(prediction)) != 1:
             raise ValueError(f"a doc has {len(texts)} predictions, expected one")
         predictions.append(texts[0])
-    if len({len(texts) for texts in references}) > 1:
+    if len({len(texts) for texts in references}) > 1 and not fewest:
         raise ValueError("docs have different numbers of references")
-    return predictions, [list(column) for column in zip(*references, strict=True)]
+    return predictions, [list(column) for column in zip(*references, strict=not fewest)]
 
 
 def _listed(value: Any) -> list[Any]:

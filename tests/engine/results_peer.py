@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,10 @@ def likelihood(context: str, continuation: str) -> tuple[float, bool]:
     return -1.0 - (len(context) * 7 + ord(continuation.strip()[0])) % 11, continuation == " yes"
 
 
-def run_peer(folder: Path) -> dict[str, Any]:
+def run_peer(folder: Path, tasks: Sequence[str] = TASKS) -> dict[str, Any]:
     """Return what ``lm_eval.simple_evaluate`` returns, as JSON holds it."""
     done = subprocess.run(
-        [sys.executable, __file__, str(folder)],
+        [sys.executable, __file__, str(folder), *tasks],
         cwd=folder,
         env={**os.environ, "DISABLE_MULTIPROC": "1", "HF_HUB_OFFLINE": "1"},
         capture_output=True,
@@ -41,7 +42,7 @@ def run_peer(folder: Path) -> dict[str, Any]:
     return results
 
 
-def _main(folder: Path) -> None:
+def _main(folder: Path, tasks: list[str]) -> None:
     import lm_eval.evaluator
     import lm_eval.tasks
     from lm_eval.api.model import LM
@@ -62,10 +63,10 @@ def _main(folder: Path) -> None:
 
     manager = lm_eval.tasks.TaskManager(include_path=str(folder), include_defaults=False)
     results = lm_eval.evaluator.simple_evaluate(
-        model=Scripted(), tasks=TASKS, task_manager=manager, limit=20, num_fewshot=2
+        model=Scripted(), tasks=tasks, task_manager=manager, limit=20, num_fewshot=2
     )
     (folder / "peer.json").write_text(json.dumps(results, default=str))
 
 
 if __name__ == "__main__":
-    _main(Path(sys.argv[1]))
+    _main(Path(sys.argv[1]), sys.argv[2:])

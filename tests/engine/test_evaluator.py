@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy
 import pytest
 from results_peer import TASKS, answer, likelihood, run_peer
 
@@ -120,7 +121,9 @@ def theirs(folder: Path) -> dict[str, Any]:
     return run_peer(folder)
 
 
-@pytest.mark.parametrize("key", ["versions", "n-shot", "higher_is_better", "n-samples"])
+@pytest.mark.parametrize(
+    "key", ["versions", "n-shot", "higher_is_better", "n-samples", "group_subtasks"]
+)
 def test_tables_are_those_of_lm_eval(
     ours: dict[str, Any], theirs: dict[str, Any], key: str
 ) -> None:
@@ -197,8 +200,11 @@ def test_what_lm_eval_leaves_out_is_added(ours: dict[str, Any]) -> None:
     # Of the totals 4 i + 1 half leave a rest of 1 and half of 3 when divided by 4: never 0 or 2.
     assert ours["outcomes"]["sums"] == {"scored": 20, "failed": 0, "truncated": 0, "unparsed": 0}
     assert ours["config"]["limit"] == 20
+    assert ours["library_versions"]["numpy"] == numpy.__version__
+    seeds = {"random": 0, "numpy": 1234, "torch": 1234, "fewshot": 1234}
+    expected = {"dialect": "lm_eval", "parity": None, "seeds": seeds}
+    assert ours["task_settings"] == dict.fromkeys(TASKS, expected)
     assert ours["samples"]["sums"][0]["outcome"] == "scored"
-    assert ours["group_subtasks"] == {task: [] for task in TASKS}
 
 
 def test_the_engine_works_where_pytest_is_not_there(folder: Path) -> None:

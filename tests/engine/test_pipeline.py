@@ -24,6 +24,7 @@ class Numbers:
     docs: Sequence[int]
     choices: int = 1
     has_media: bool = False
+    has_rounds: bool = False
     built: list[int] = field(default_factory=list)
 
     def doc_ids(self) -> Sequence[int]:
@@ -35,6 +36,9 @@ class Numbers:
             Instance("numbers", doc_id, i, "generate_until", f"{doc_id}")
             for i in range(self.choices)
         ]
+
+    def next_instances(self, doc_id: int, responses: Sequence[Response]) -> list[Instance]:
+        raise AssertionError("asked for only if there are rounds")
 
     def score(
         self, doc_ids: Sequence[int], responses: Sequence[Sequence[Response]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 import pytest
 from asking import ask, request
@@ -12,6 +13,7 @@ from pytest_lmmeval.errors import LmmError
 from pytest_lmmeval.models.credentials import Scrubber
 from pytest_lmmeval.models.openai import OpenAIChat
 from pytest_lmmeval.models.registry import create_model
+from pytest_lmmeval.warnings import LmmWarning
 
 KEY = "sk-4f9d2c71e8"
 
@@ -22,14 +24,19 @@ def parrot(received: Received) -> Reply:
     return Reply(status=400, body={"error": {"message": said}})
 
 
-@pytest.mark.parametrize("source", ["api_key", "auth_token", "environment"])
+@pytest.mark.parametrize("source", ["api_key", "auth_token", "environment", "netrc"])
 def test_a_key_is_sent_and_never_shown(
-    source: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    source: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
 ) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    arguments = {source: KEY} if source != "environment" else {}
+    arguments = {source: KEY} if source in ("api_key", "auth_token") else {}
     if source == "environment":
         monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    if source == "netrc":
+        write_netrc(tmp_path, f"machine 127.0.0.1 login x password {KEY}", monkeypatch)
     with caplog.at_level(logging.DEBUG), ScriptedServer(parrot, key=KEY) as server:
         model = create_model(
             "openai_compatible", {"model": MODEL, "base_url": server.url, **arguments}
@@ -41,6 +48,38 @@ def test_a_key_is_sent_and_never_shown(
     assert "authorization=***" in response.failure.message
     shown = [str(response), repr(model), str(model.identity()), repr(vars(model)), caplog.text]
     assert KEY not in " ".join(shown)
+
+
+def write_netrc(folder: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = folder / "netrc"
+    path.write_text(text)
+    path.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(path))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [f"machine other.host login x password {KEY}", f"default login x password {KEY}"],
+    ids=["another-host", "any-host"],
+)
+def test_a_password_of_netrc_goes_to_its_own_host_only(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    write_netrc(tmp_path, text, monkeypatch)
+    with ScriptedServer() as server:
+        ask(OpenAIChat(MODEL, base_url=server.url), request("x"))
+        assert "authorization" not in server.requests[0].headers
+
+
+def test_a_netrc_file_that_cannot_be_read_is_told_without_what_it_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    write_netrc(tmp_path, f"machine 127.0.0.1\n{KEY} login x", monkeypatch)
+    with pytest.warns(LmmWarning, match=r"netrc:\d+ cannot be read as a netrc file") as caught:
+        OpenAIChat(MODEL, base_url="http://127.0.0.1:9")
+    assert KEY not in str(caught[0].message)
 
 
 def test_the_argument_comes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,9 +10,12 @@ import pytest
 
 from pytest_lmmeval.errors import UsageError
 from pytest_lmmeval.models import registry
+from pytest_lmmeval.models.anthropic import AnthropicMessages
 from pytest_lmmeval.models.base import LM
-from pytest_lmmeval.models.openai import OpenAIChat
+from pytest_lmmeval.models.completions import Completions
+from pytest_lmmeval.models.openai import OpenAIChat, OpenAIHostedChat
 from pytest_lmmeval.models.registry import create_model, register_model
+from pytest_lmmeval.models.sglang import SGLangGenerate
 from pytest_lmmeval.models.srt import SRT
 from pytest_lmmeval.models.vision import HFVision
 from pytest_lmmeval.warnings import LmmWarning
@@ -34,7 +37,14 @@ def _forget_registered(monkeypatch: pytest.MonkeyPatch) -> None:
         ("openai", OpenAIChat, "model_version=m,base_url=http://127.0.0.1:1"),
         ("async_openai", OpenAIChat, CHAT_ARGUMENTS),
         ("local-chat-completions", OpenAIChat, "pretrained=m,base_url=http://127.0.0.1:1"),
-        ("openai-chat-completions", OpenAIChat, "model=gpt-4o"),
+        ("openai-chat-completions", OpenAIHostedChat, "model=gpt-4o"),
+        ("async_openai_compatible", OpenAIChat, CHAT_ARGUMENTS),
+        ("local-completions", Completions, CHAT_ARGUMENTS),
+        ("openai-completions", Completions, "model=davinci-002"),
+        ("sglang-generate", SGLangGenerate, CHAT_ARGUMENTS),
+        ("anthropic", AnthropicMessages, "model=claude"),
+        ("anthropic-chat", AnthropicMessages, "model=claude"),
+        ("anthropic-chat-completions", AnthropicMessages, "model=claude"),
         ("srt_api", SRT, "model_version=m"),
         ("hf_vision", HFVision, "pretrained=p"),
         ("hf-multimodal", HFVision, "pretrained=p"),

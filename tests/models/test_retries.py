@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
+import random
 import threading
 import time
 from typing import Any
@@ -249,19 +250,20 @@ def test_a_server_that_is_gone_is_asked_now_and_then() -> None:
     assert outage.admits()
 
 
-def attempts_until_given_up(errors: list[AttemptError], outage: Outage, others: bool) -> int:
+def attempts_until_given_up(
+    errors: list[AttemptError], outage: Outage, others: bool, *, strict: bool = True
+) -> int:
     """Count the attempts of a request that meets ``errors``, while others are answered or not."""
-    policy = RetryPolicy(3, 600, 0.0, outage)
+    policy = RetryPolicy(3, 600, 0.0, outage, strict=strict)
     count = 0
 
     async def send() -> None:
         nonlocal count
         if others:
-            outage.answered()
+            policy.answered()
         error = errors[count]
         count += 1
-        if error.away:
-            outage.failed()
+        policy.failed(error)
         raise error
 
     with pytest.raises(AttemptError):
@@ -275,6 +277,98 @@ def test_an_outage_counts_against_a_request_only_if_others_are_answered() -> Non
     errors = [away] * 9 + [final]
     assert attempts_until_given_up(errors, Outage(90), others=False) == 10
     assert attempts_until_given_up(errors, Outage(90), others=True) == 3
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"), [(500, "server"), (429, "rate_limit"), (0, "invalid_response")]
+)
+def test_trouble_that_all_requests_meet_is_waited_out_like_a_restart(
+    status: int, kind: Any
+) -> None:
+    trouble = AttemptError(kind, "trouble", retry=True, status=status)
+    final = AttemptError("client", "no", retry=False)
+    errors = [trouble] * 9 + [final]
+    assert attempts_until_given_up(errors, Outage(90), others=False, strict=False) == 10
+    assert attempts_until_given_up(errors, Outage(90), others=True, strict=False) == 3
+    # Attempts that the user counted are counted.
+    assert attempts_until_given_up(errors, Outage(90), others=False, strict=True) == 3
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        AttemptError("timeout", "late", retry=True),
+        AttemptError("rate_limit", "busy", retry=True, status=429, retry_after=0),
+    ],
+    ids=["timeout", "told-to-wait"],
+)
+def test_what_brings_its_own_wait_always_counts(error: AttemptError) -> None:
+    assert attempts_until_given_up([error] * 9, Outage(90), others=False, strict=False) == 3
+
+
+def test_trouble_that_does_not_end_refuses_nobody() -> None:
+    clock = Clock()
+    outage = Outage(90, clock)
+    policy = RetryPolicy(3, 600, 0.0, outage, strict=False)
+    policy.failed(AttemptError("server", "trouble", retry=True, status=500))
+    clock.now += 1000
+    assert not outage.over
+    assert outage.admits()
+
+
+FAULTS = (
+    Reply(status=429, headers={"Retry-After": "0"}),
+    Reply(status=429),
+    Reply(status=500),
+    Reply("B", fault="reset"),
+    Reply("B", fault="truncate"),
+    Reply(body=b"<html>busy</html>"),
+    Reply("B", delay=1.5),  # a timeout
+)
+
+
+@pytest.mark.parametrize("outage", ["away", "internal-errors"])
+def test_every_request_is_answered_through_random_faults_and_an_outage(outage: str) -> None:
+    faulty = random.Random(0)
+    reached, over = threading.Event(), threading.Event()
+
+    def script(received: Received) -> Reply | str:
+        if received.number == 300:
+            reached.set()
+        if outage == "internal-errors" and reached.is_set() and not over.is_set():
+            return Reply(status=500)
+        # One in a hundred of each, and no request meets more than one, as they are counted.
+        fault = faulty.randrange(100)
+        if received.attempt == 0 and fault < len(FAULTS):
+            return FAULTS[fault]
+        return received.prompt
+
+    server = ScriptedServer(script)
+    server.start()
+
+    def go_away() -> None:
+        reached.wait()
+        if outage == "away":
+            server.stop()
+        time.sleep(2)
+        over.set()
+        if outage == "away":
+            server.start()
+
+    trouble = threading.Thread(target=go_away)
+    trouble.start()
+    try:
+        model = OpenAIChat(
+            MODEL, base_url=server.url, num_concurrent=8, timeout=1, retry_backoff_s=0.05
+        )
+        responses = ask(model, *(request(str(i)) for i in range(700)))
+    finally:
+        reached.set()
+        trouble.join()
+        server.stop()
+    assert [r.failure for r in responses if r.failure] == []
+    assert [r.text for r in responses] == [str(i) for i in range(700)]
+    assert max(r.attempts for r in responses) > 2
 
 
 def test_a_request_that_is_cancelled_is_not_tried_again() -> None:

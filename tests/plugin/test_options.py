@@ -35,6 +35,8 @@ VALUES: dict[str, tuple[str, Any, Any]] = {
     "fewshot_as_multiturn": ("no", False, False),
     "data_map": ("org/d=data/d", {"org/d": "data/d"}, {"org/d": "{}/data/d"}),
     "message_format": ("simple", "simple", "simple"),
+    "parity": ("lm_eval", "lm_eval", "lm_eval"),
+    "dialect": ("lm_eval", "lm_eval", "lm_eval"),
     "baseline_dir": ("accepted", "accepted", "{}/accepted"),
     "variant": ("fp8", "fp8", "fp8"),
     "update_baseline": ("gsm8k::*", "gsm8k::*", "gsm8k::*"),

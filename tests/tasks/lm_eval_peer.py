@@ -1,19 +1,30 @@
-"""lm-eval itself, run beside ours in a process of its own.
-
-As a module: ``run_peer`` hands it cases and returns what it measured. As a script: the other side.
-"""
+"""lm-eval itself, run beside ours in the same process, on the same data and the same model."""
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
+import io
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+import random
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
+
+import lm_eval.evaluator
+import lm_eval.tasks
+import numpy as np
+import pytest
+import torch
+from lm_eval.api.model import LM
+
+
+class Likelihoods(Protocol):
+    """The model that says how likely a text is: the same object on both sides."""
+
+    def likelihood(self, context: str, continuation: str) -> tuple[float, bool]:
+        """Return a log-likelihood in nats, and whether the text is the greedy one."""
 
 
 @dataclass(frozen=True)
@@ -22,10 +33,11 @@ class Case:
 
     Attributes:
         name: Name of the case.
-        task: Name of the task.
+        task: Name of the task or group.
         answers: For each doc, the response to each repeat, for a task that generates.
         num_fewshot: Overrides the task's.
-        limit: Only the first docs.
+        limit: Only the first docs: how many, or below 1 their share.
+        samples: Only the docs with these ids.
         chat: Whether prompts are chats.
         multiturn: Whether shots are turns of the chat.
         system: The system instruction.
@@ -37,7 +49,8 @@ class Case:
     task: str
     answers: list[list[str]] = field(default_factory=list)
     num_fewshot: int | None = None
-    limit: int | None = None
+    limit: float | None = None
+    samples: list[int] | None = None
     chat: bool = False
     multiturn: bool = True
     system: str | None = None
@@ -45,144 +58,155 @@ class Case:
     bootstrap_iters: int = 100
 
 
-def run_peer(folder: Path, cases: Sequence[Case]) -> dict[str, Any]:
+def run_peer(
+    folder: Path, cases: Sequence[Case], make_model: Callable[[Case], Any]
+) -> dict[str, Any]:
     """Evaluate cases with lm-eval; a case of its own "gsm8k" gets the folder's data.
 
-    Returns:
-        By case: ``prompts`` and ``gen_kwargs`` per doc, ``asked`` with the context and continuation
-        of each likelihood, ``samples`` with lm-eval's keys, ``results`` by ``"metric,filter"``, and
-        for a group the same of it and the groups within as ``groups``.
-    """
-    (folder / "cases.json").write_text(json.dumps([asdict(case) for case in cases]))
-    environment = {
-        **os.environ,
-        # Its bootstrap would fork a pool per metric.
-        "DISABLE_MULTIPROC": "1",
-        "HF_HUB_OFFLINE": "1",
-        "HF_DATASETS_CACHE": str(folder / "cache"),
-    }
-    done = subprocess.run(
-        [sys.executable, __file__, str(folder)],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, f"lm-eval failed:\n{done.stderr[-6000:]}"
-    results: dict[str, Any] = json.loads((folder / "peer.json").read_text())
-    return results
-
-
-def likelihood(context: str, continuation: str) -> tuple[float, bool]:
-    """Return what the scripted model says of a continuation: the same for the same texts.
-
     Args:
-        context: A prompt, or a chat as JSON.
-        continuation: What follows it; for a rolling likelihood the whole text follows "".
+        folder: The tasks and data.
+        cases: What to evaluate.
+        make_model: Returns a model of lm-eval for a case.
+
+    Returns:
+        By case: ``samples`` with lm-eval's keys by task, ``results`` by task and
+        ``"metric,filter"``, and for a group the same of it and the groups within as ``groups``.
+        From a scripted model also ``prompts``, ``images`` and ``gen_kwargs`` per doc, and ``asked``
+        with the context and continuation of each likelihood.
     """
-    digest = hashlib.sha256(json.dumps([context, continuation]).encode()).digest()
-    return -len(continuation) * (0.5 + digest[0] / 256), digest[1] % 3 == 0
+    with _prepared(folder):
+        shipped = Path(lm_eval.tasks.__file__).parent
+        local = folder.with_name(f"{folder.name}-peer")
+        local.mkdir()
+        (local / "gsm8k.yaml").write_text(
+            f"include: {shipped}/gsm8k/gsm8k.yaml\n"
+            "task: gsm8k\ndataset_path: json\ndataset_name: null\n"
+            "dataset_kwargs: {data_files: {train: train.jsonl, test: test.jsonl}}\n"
+        )
+        manager = lm_eval.tasks.TaskManager(
+            include_path=[str(folder), str(local)], include_defaults=False
+        )
+        return {case.name: _evaluated(case, manager, make_model(case)) for case in cases}
 
 
-def _main(folder: Path) -> None:
-    import lm_eval.evaluator
-    import lm_eval.tasks
-
-    # It asks pip, git and the drivers about the machine after each evaluation.
-    for reporter in ("add_env_info", "get_git_commit_hash"):
-        setattr(lm_eval.evaluator, reporter, lambda *args: None)
-    shipped = Path(lm_eval.tasks.__file__).parent
-    local = folder.with_name(f"{folder.name}-peer")
-    local.mkdir()
-    (local / "gsm8k.yaml").write_text(
-        f"include: {shipped}/gsm8k/gsm8k.yaml\n"
-        "task: gsm8k\ndataset_path: json\ndataset_name: null\n"
-        "dataset_kwargs: {data_files: {train: train.jsonl, test: test.jsonl}}\n"
-    )
-    manager = lm_eval.tasks.TaskManager(
-        include_path=[str(folder), str(local)], include_defaults=False
-    )
-    cases = [Case(**case) for case in json.loads((folder / "cases.json").read_text())]
-    measured = {case.name: _evaluate(case, manager) for case in cases}
-    (folder / "peer.json").write_text(json.dumps(measured))
+@contextlib.contextmanager
+def _prepared(folder: Path) -> Iterator[None]:
+    """Keep what lm-eval does to the process from the tests after it."""
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        patch.chdir(folder)
+        # Its bootstrap would fork a pool per metric.
+        patch.setenv("DISABLE_MULTIPROC", "1")
+        # It asks pip, git and the drivers about the machine after each evaluation.
+        for reporter in ("add_env_info", "get_git_commit_hash"):
+            patch.setattr(lm_eval.evaluator, reporter, lambda *args: None)
+        with contextlib.redirect_stderr(io.StringIO()):  # its progress bars
+            yield
+    random.setstate(states[0])
+    np.random.set_state(states[1])
+    torch.set_rng_state(states[2])
 
 
-def _evaluate(case: Case, manager: Any) -> dict[str, Any]:
-    from lm_eval.evaluator import simple_evaluate
+def _evaluated(case: Case, manager: Any, model: Any) -> dict[str, Any]:
+    try:
+        return _evaluate(case, manager, model)
+    except Exception as error:
+        error.add_note(f"lm-eval fails in the case {case.name!r}")
+        raise
 
-    model = _scripted_model(case)
-    results = simple_evaluate(
+
+def _evaluate(case: Case, manager: Any, model: Any) -> dict[str, Any]:
+    results = lm_eval.evaluator.simple_evaluate(
         model=model,
         tasks=[case.task],
         task_manager=manager,
         num_fewshot=case.num_fewshot,
         limit=case.limit,
+        samples=None if case.samples is None else {case.task: case.samples},
         bootstrap_iters=case.bootstrap_iters,
         system_instruction=case.system,
         apply_chat_template=case.chat,
         fewshot_as_multiturn=case.multiturn,
         gen_kwargs=case.gen_kwargs or None,
+        confirm_run_unsafe_code=True,
     )
-    samples = [
-        {key: value for key, value in sample.items() if key != "arguments"}
-        for sample in results["samples"].get(case.task, ())
-    ]
-    return {
-        "prompts": model.prompts,
-        "gen_kwargs": model.gen_kwargs,
-        "asked": model.asked,
-        "samples": json.loads(json.dumps(samples, default=_plain)),
-        "results": json.loads(json.dumps(results["results"][case.task], default=_plain)),
-        "groups": json.loads(json.dumps(results.get("groups", {}), default=_plain)),
+    assert results is not None
+    found = {
+        "samples": {
+            task: [{key: row[key] for key in row if key != "arguments"} for row in rows]
+            for task, rows in results["samples"].items()
+        },
+        "results": results["results"],
+        "groups": results.get("groups", {}),
     }
+    # As lm-eval writes them: a JSON number is the float it was.
+    measured: dict[str, Any] = json.loads(json.dumps(found, default=_plain))
+    return measured | (model.asked_for() if isinstance(model, Scripted) else {})
 
 
 def _plain(value: Any) -> Any:
-    return value.tolist()  # All that JSON does not know is NumPy's.
+    # All that JSON does not know is NumPy's, or an image.
+    return value.tolist() if hasattr(value, "tolist") else repr(value)
 
 
-def _scripted_model(case: Case) -> Any:
-    from lm_eval.api.model import LM
+class Scripted(LM):  # type: ignore[misc]  # the peer ships no types
+    """A model with an answer for each doc, and the likelihoods of another one."""
 
-    class Scripted(LM):  # type: ignore[misc]  # the peer ships no types
-        def __init__(self) -> None:
-            super().__init__()
-            self.prompts: list[Any] = []
-            self.gen_kwargs: list[Any] = []
-            self.asked: list[Any] = []
-            self.seen: dict[int, int] = {}
+    MULTIMODAL = True
 
-        def generate_until(self, requests: Any, disable_tqdm: bool = False) -> list[str]:
-            return [self._answer(request) for request in requests]
+    def __init__(self, case: Case, model: Likelihoods) -> None:
+        super().__init__()
+        self.prompts: list[Any] = []
+        self.images: list[Any] = []
+        self.gen_kwargs: list[Any] = []
+        self.asked: list[Any] = []
+        self._case = case
+        self._model = model
+        self._turns: dict[tuple[str, int], int] = {}
 
-        def _answer(self, request: Any) -> str:
-            turn = self.seen.get(request.doc_id, 0)
-            self.seen[request.doc_id] = turn + 1
-            if turn == 0:
-                context, gen_kwargs = request.args
-                self.prompts.append(json.loads(context) if case.chat else context)
-                self.gen_kwargs.append(gen_kwargs)
-            return str(case.answers[request.doc_id][turn])
+    def asked_for(self) -> dict[str, Any]:
+        """Return what the model was asked."""
+        return {
+            "prompts": self.prompts,
+            "images": self.images,
+            "gen_kwargs": self.gen_kwargs,
+            "asked": self.asked,
+        }
 
-        def loglikelihood(self, requests: Any, disable_tqdm: bool = False) -> Any:
-            self.asked += [list(request.args) for request in requests]
-            return [likelihood(*request.args) for request in requests]
+    def generate_until(self, requests: Any, disable_tqdm: bool = False) -> list[str]:
+        """Answer from the script, and remember what was asked."""
+        return [self._answer(request) for request in requests]
 
-        def loglikelihood_rolling(self, requests: Any, disable_tqdm: bool = False) -> Any:
-            self.asked += [[*request.args, ""] for request in requests]
-            return [likelihood("", *request.args)[0] for request in requests]
+    def _answer(self, request: Any) -> str:
+        key = request.task_name, request.doc_id
+        turn = self._turns.get(key, 0)
+        self._turns[key] = turn + 1
+        if turn == 0:
+            context, gen_kwargs, *media = request.args
+            self.prompts.append(json.loads(context) if self._case.chat else context)
+            self.images.append(media[0]["visual"] if media else [])
+            self.gen_kwargs.append(gen_kwargs)
+        # Of chosen docs lm-eval knows the places in the choice only.
+        chosen = self._case.samples
+        doc_id: int = chosen[request.doc_id] if chosen else request.doc_id
+        return self._case.answers[doc_id][turn]
 
-        def apply_chat_template(self, history: Any, add_generation_prompt: bool = True) -> str:
-            return json.dumps(history)
+    def loglikelihood(self, requests: Any, disable_tqdm: bool = False) -> Any:
+        """Ask the model."""
+        self.asked += [list(request.args) for request in requests]
+        return [self._model.likelihood(*request.args) for request in requests]
 
-        @property
-        def tokenizer_name(self) -> str:
-            return "scripted"
+    def loglikelihood_rolling(self, requests: Any, disable_tqdm: bool = False) -> Any:
+        """Ask the model for whole texts."""
+        self.asked += [[*request.args, ""] for request in requests]
+        return [self._model.likelihood("", *request.args)[0] for request in requests]
 
-    return Scripted()
+    def apply_chat_template(self, history: Any, add_generation_prompt: bool = True) -> str:
+        """Return a chat as JSON, to be read again."""
+        return json.dumps(history)
 
-
-if __name__ == "__main__":
-    _main(Path(sys.argv[1]))
+    @property
+    def tokenizer_name(self) -> str:
+        """Whatever: lm-eval keeps requests by it, where it is asked to."""
+        return "scripted"

@@ -1,80 +1,72 @@
-"""Prompts, scores and aggregates are those of lm-eval, which is run beside ours."""
+"""Prompts, scores and aggregates are those of lm-eval, which is run beside ours.
+
+All numbers are compared exactly, to the last bit: both sides ask one model, and ours does its
+arithmetic in lm-eval's order.
+"""
 
 from __future__ import annotations
 
 import json
 import math
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import lm_eval_likelihood_cases
 import pytest
-from lm_eval_cases import TASKS, write_cases
-from lm_eval_peer import Case, likelihood, run_peer
+from lm_eval_cases import CASES, GROUP_CASES, TEXTS, select, write_cases
+from lm_eval_peer import Case, Scripted, run_peer
 from task_builders import TaskFolder, as_dicts
+from tiny_language_model import TinyLanguageModel, save_tiny_gpt2
 
-from pytest_lmmeval.records import Instance, MetricResult, OutcomeCounts, Response, Sample
+from pytest_lmmeval.records import (
+    ImagePart,
+    Instance,
+    MetricResult,
+    OutcomeCounts,
+    Response,
+    Sample,
+    TextPart,
+)
 from pytest_lmmeval.tasks.group_results import aggregate_group
-from pytest_lmmeval.tasks.manager import TaskManager
+from pytest_lmmeval.tasks.manager import TaskSpec
 from pytest_lmmeval.tasks.task import Task, TaskSettings
 from pytest_lmmeval.warnings import LmmWarning
 
-NAMES = [name for name in TASKS if name != "voted"] + [
-    "voted",
-    "first five",
-    "zero stays zero",
-    "system",
-    "system and shots",
-    "turns",
-    "one turn",
-    "turns with prefix",
-    "one turn with prefix",
-    "more replicates",
-    "no standard errors",
-    "gsm8k",
-    *(case.name for case in lm_eval_likelihood_cases.CASES),
-]
+
+@dataclass(frozen=True)
+class Both:
+    """The folder of all cases, what lm-eval measured, and the model that both sides ask."""
+
+    folder: Path
+    model: TinyLanguageModel
+    peer: dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Case], Path, dict[str, Any]]:
-    """All cases, their folder, and what lm-eval measured."""
+def both(tmp_path_factory: pytest.TempPathFactory) -> Both:
     folder = TaskFolder(tmp_path_factory.mktemp("peer"))
-    cases = write_cases(folder)
-    assert [case.name for case in cases] == [*NAMES, "group"]
-    return {case.name: case for case in cases}, folder.path, run_peer(folder.path, cases)
+    write_cases(folder)
+    model = TinyLanguageModel(save_tiny_gpt2(tmp_path_factory.mktemp("model"), TEXTS))
+    cases = [*CASES, *GROUP_CASES]
+    peer = run_peer(folder.path, cases, lambda case: Scripted(case, model))
+    return Both(folder.path, model, peer)
 
 
-def make_task(case: Case, folder: Path) -> Task:
-    manager = TaskManager([folder])
-    overrides: dict[str, Any] = {}
-    if case.task == "gsm8k":
-        files = {split: str(folder / f"{split}.jsonl") for split in ("train", "test")}
-        overrides = {"dataset_path": "json", "dataset_name": None}
-        overrides["dataset_kwargs"] = {"data_files": files}
-    (spec,) = manager.select([case.task], overrides=overrides)
+def make_task(case: Case, spec: TaskSpec) -> Task:
     settings = TaskSettings(
         num_fewshot=case.num_fewshot,
         limit=case.limit,
-        limit_from="first",
+        parity="lm_eval",
+        samples=case.samples,
         chat=case.chat,
         fewshot_as_multiturn=case.multiturn,
         system_instruction=case.system,
         gen_kwargs=case.gen_kwargs,
         bootstrap_iters=case.bootstrap_iters,
+        confirm_run_unsafe_code=True,
     )
     return Task(spec, settings=settings)
-
-
-def respond(instance: Instance, case: Case) -> Response:
-    """Answer as the scripted model of the other side does."""
-    if instance.request_type == "generate_until":
-        return Response(text=case.answers[instance.doc_id][instance.repeat])
-    context, continuation = asked(instance)
-    if instance.request_type == "loglikelihood_rolling":
-        return Response(logprob=likelihood("", context)[0])
-    return Response(None, *likelihood(context, continuation))
 
 
 def asked(instance: Instance) -> list[str]:
@@ -84,19 +76,32 @@ def asked(instance: Instance) -> list[str]:
     return [text, instance.continuation]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_prompts_scores_and_values_are_the_same(
-    both: tuple[dict[str, Case], Path, dict[str, Any]], name: str
-) -> None:
-    cases, folder, measured = both
-    case, peer = cases[name], measured[name]
-    task = make_task(case, folder)
+def respond(instance: Instance, case: Case, model: TinyLanguageModel) -> Response:
+    """Answer as lm-eval's side does."""
+    if instance.request_type == "generate_until":
+        return Response(text=case.answers[instance.doc_id][instance.repeat])
+    context, continuation = asked(instance)
+    if instance.request_type == "loglikelihood_rolling":
+        return Response(logprob=model.likelihood("", context)[0])
+    logprob, is_greedy = model.likelihood(context, continuation)
+    return Response(logprob=logprob, is_greedy=is_greedy)
+
+
+def score(task: Task, case: Case, both: Both) -> tuple[list[list[Instance]], list[Sample]]:
     built = [task.instances(doc_id) for doc_id in task.doc_ids()]
+    responses = [[respond(i, case, both.model) for i in instances] for instances in built]
+    return built, task.score(task.doc_ids(), responses)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_prompts_scores_and_values_are_the_same(both: Both, case: Case) -> None:
+    peer = both.peer[case.name]
+    _, (spec,) = select(case, both.folder)
+    task = make_task(case, spec)
+    built, samples = score(task, case, both)
     compare_requests(built, case, peer)
-    responses = [[respond(instance, case) for instance in instances] for instances in built]
-    samples = task.score(task.doc_ids(), responses)
-    compare_samples(samples, peer["samples"])
-    compare_values(task, samples, peer["results"])
+    compare_samples(samples, peer["samples"][case.task])
+    compare_values(task, samples, peer["results"][case.task])
 
 
 def compare_requests(built: list[list[Instance]], case: Case, peer: dict[str, Any]) -> None:
@@ -104,9 +109,25 @@ def compare_requests(built: list[list[Instance]], case: Case, peer: dict[str, An
     likelihoods = [i for i in flat if i.request_type.startswith("loglikelihood")]
     assert [asked(instance) for instance in likelihoods] == peer["asked"]
     first = [] if likelihoods else [instances[0] for instances in built]
-    prompts = [as_dicts(i.context) if case.chat else i.context for i in first]
+    prompts = [as_dicts(i.context) if case.chat else plain(i) for i in first]
     assert prompts == peer["prompts"]
+    assert [images(instance) for instance in first] == [
+        [image.tobytes() for image in shown] for shown in peer["images"]
+    ]
     assert [dict(instance.gen_kwargs) for instance in first] == peer["gen_kwargs"]
+
+
+def plain(instance: Instance) -> str:
+    """Return a prompt without its images, which lm-eval hands over beside it."""
+    if isinstance(instance.context, str):
+        return instance.context
+    (message,) = instance.context
+    return "".join(part.text for part in message.content if isinstance(part, TextPart))
+
+
+def images(instance: Instance) -> list[Any]:
+    parts = [p for m in instance.context if not isinstance(m, str) for p in m.content]
+    return [part.image.tobytes() for part in parts if isinstance(part, ImagePart)]
 
 
 def compare_samples(samples: list[Sample], theirs: list[dict[str, Any]]) -> None:
@@ -114,18 +135,27 @@ def compare_samples(samples: list[Sample], theirs: list[dict[str, Any]]) -> None
     assert {row["doc_id"] for row in theirs} == set(by_id)
     for row in theirs:
         sample = by_id[row["doc_id"]]
-        assert sample.filtered[row["filter"]] == row["filtered_resps"]
+        assert as_json(sample.filtered[row["filter"]]) == row["filtered_resps"]
         assert sample.target_hash == row["target_hash"]
         ours = {
-            key.partition(",")[0]: value
+            key.partition(",")[0]: as_json(value)
             for key, value in sample.scores.items()
             if key.endswith(f",{row['filter']}")
         }
-        for metric in row["metrics"]:
-            expected = row[metric]
-            value = ours.pop(metric)
-            assert (list(value) if isinstance(value, tuple) else value) == expected
-        assert not ours
+        assert set(ours) == set(row["metrics"])
+        for metric, value in ours.items():
+            assert same(value, row[metric]), metric
+
+
+def as_json(value: Any) -> Any:
+    """Return a value with tuples as lists, as lm-eval writes them."""
+    return json.loads(json.dumps(value))
+
+
+def same(ours: Any, theirs: Any) -> bool:
+    """Whether two scores are equal; NaN is NaN."""
+    both_nan = isinstance(ours, float) and isinstance(theirs, float) and math.isnan(ours)
+    return bool(math.isnan(theirs) if both_nan else ours == theirs)
 
 
 def compare_values(task: Task, samples: list[Sample], theirs: dict[str, Any]) -> None:
@@ -135,38 +165,35 @@ def compare_values(task: Task, samples: list[Sample], theirs: dict[str, Any]) ->
         metric, _, filter_name = key.partition(",")
         scores = [sample.scores[key] for sample in samples]
         value, stderr = task.aggregate(metric, filter_name, scores)
-        assert value == pytest.approx(theirs[key], rel=1e-12)
+        assert same(value, theirs[key]), key
         expected = theirs[f"{metric}_stderr,{filter_name}"]
-        assert (stderr is None) == (expected == "N/A")
-        if stderr is not None:
-            assert math.isclose(stderr, expected, rel_tol=1e-9)
+        assert (stderr is None) == (expected == "N/A"), key
+        assert stderr is None or same(stderr, expected), key
 
 
-def test_groups_are_aggregated_alike(
-    both: tuple[dict[str, Case], Path, dict[str, Any]],
-) -> None:
-    cases, folder, measured = both
-    manager = TaskManager([folder])
-    specs = manager.select(["all_choices"])
-    settings = TaskSettings(bootstrap_iters=cases["group"].bootstrap_iters)
-    results = {s.name: results_of(Task(s, settings=settings), cases["group"]) for s in specs}
-    assert sorted(manager.groups) == sorted(measured["group"]["groups"])
-    for name, theirs in measured["group"]["groups"].items():
+@pytest.mark.parametrize("case", GROUP_CASES, ids=lambda case: case.name)
+def test_groups_are_aggregated_alike(both: Both, case: Case) -> None:
+    theirs = both.peer[case.name]
+    manager, specs = select(case, both.folder)
+    tasks = {spec.name: make_task(case, spec) for spec in specs}
+    results = {name: results_of(task, case, both) for name, task in tasks.items()}
+    assert set(tasks) == set(theirs["samples"])
+    assert {n for n, g in manager.groups.items() if g.metrics} == set(theirs["groups"])
+    for name, values in theirs["groups"].items():
         members = {spec.name: results[spec.name] for spec in specs if name in spec.groups}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", LmmWarning)  # of metrics that not every task has
             ours = {row.key: row for row in aggregate_group(manager.groups[name], members)}
-        assert set(ours) == {key for key in theirs if "," in key and "_stderr," not in key}
+        assert set(ours) == {key for key in values if "," in key and "_stderr," not in key}
         for key, row in ours.items():
-            stderr = theirs[key.replace(",", "_stderr,")]
-            assert row.value == pytest.approx(theirs[key], rel=1e-12)
-            assert row.stderr == (None if stderr == "N/A" else pytest.approx(stderr, rel=1e-9))
-            assert row.n == theirs["sample_count"][key]
+            stderr = values[key.replace(",", "_stderr,")]
+            assert row.value == values[key], (name, key)
+            assert row.stderr == (None if stderr == "N/A" else stderr), (name, key)
+            assert row.n == values["sample_count"][key]
 
 
-def results_of(task: Task, case: Case) -> list[MetricResult]:
-    built = [task.instances(doc_id) for doc_id in task.doc_ids()]
-    samples = task.score(task.doc_ids(), [[respond(i, case) for i in doc] for doc in built])
+def results_of(task: Task, case: Case, both: Both) -> list[MetricResult]:
+    _, samples = score(task, case, both)
     rows = []
     for key in samples[0].scores:
         metric, _, name = key.partition(",")
@@ -175,3 +202,11 @@ def results_of(task: Task, case: Case) -> list[MetricResult]:
         up = task.higher_is_better(metric)
         rows.append(MetricResult(task.name, metric, name, value, stderr, len(samples), up, counts))
     return rows
+
+
+def test_the_model_of_the_likelihoods_is_right_and_wrong(both: Both) -> None:
+    found = {
+        tuple(pair) for case in CASES for pair in both.peer[case.name]["asked"] if len(pair) == 2
+    }
+    greedy = [both.model.likelihood(*pair)[1] for pair in found]
+    assert 10 < sum(greedy) < len(greedy) - 10

@@ -1,4 +1,4 @@
-"""Prompts, scores and values are those that lmms-eval 0.7.3 gave (``record_lmms_eval.py``)."""
+"""Prompts, scores and values are those that ``record_lmms_eval_tasks.py`` had of lmms-eval."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lmms_eval_cases import CASES, SAID, Case, describe_image, write_tasks
+from lmms_eval_docs import SAID, describe_image, loss
+from lmms_eval_task_cases import CASES, CHOICE_CASES, Case, write_tasks
 
-from pytest_lmmeval.records import ImagePart, Message, Response
+from pytest_lmmeval.records import ImagePart, Instance, Message, Response
 from pytest_lmmeval.tasks.manager import TaskManager
 from pytest_lmmeval.tasks.task import Task, TaskSettings
 
@@ -36,7 +37,9 @@ def make_task(case: Case, folder: Path) -> Task:
         message_format=case.format,
         model_name=case.model,
         num_fewshot=case.num_fewshot,
+        system_instruction=case.system,
         data_map={"lmms-lab-encoder/ai2d": hub.parent},
+        parity="lmms_eval",
     )
     task = Task(spec, settings=settings)
     assert task.config.dialect == "lmms_eval"
@@ -61,7 +64,7 @@ def described(context: str | tuple[Message, ...]) -> list[dict[str, Any]]:
 
 def test_the_record_is_of_the_version_it_claims() -> None:
     assert RECORD["version"] == "0.7.3"
-    assert set(RECORD) == {"version", *(case.name for case in CASES)}
+    assert set(RECORD) == {"version", *(case.name for case in [*CASES, *CHOICE_CASES])}
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -88,11 +91,40 @@ def test_scores_are_the_same(case: Case, folder: Path) -> None:
                 name: part["filtered"] for name, part in row.items()
             }
             scores = {f"{m},{f}": s for f, part in row.items() for m, s in part["scores"].items()}
-            assert sample.scores == scores
+            assert as_json(sample.scores) == scores
         for key, value in expected["values"].items():
             metric, _, name = key.partition(",")
             scores_now = [sample.scores[key] for sample in samples]
-            assert task.aggregate(metric, name, scores_now)[0] == pytest.approx(value)
+            assert task.aggregate(metric, name, scores_now)[0] == value, key
+
+
+def as_json(value: Any) -> Any:
+    """Return a value with tuples as lists, as in the record."""
+    return json.loads(json.dumps(value))
+
+
+@pytest.mark.parametrize("case", CHOICE_CASES, ids=lambda case: case.name)
+def test_choices_are_asked_and_scored_alike(case: Case, folder: Path) -> None:
+    task = make_task(case, folder)
+    built = [task.instances(doc_id) for doc_id in task.doc_ids()]
+    record = RECORD[case.name]
+    for instances, doc in zip(built, record["docs"], strict=True):
+        assert [flat(instance) for instance in instances] == doc["asked"]
+    # Its models hand over losses; ours log-likelihoods.
+    found = [[loss(i.doc_id, i.idx) for i in instances] for instances in built]
+    responses = [[Response(logprob=-nats, is_greedy=top) for nats, top in row] for row in found]
+    samples = task.score(task.doc_ids(), responses)
+    for sample, doc in zip(samples, record["docs"], strict=True):
+        assert as_json(sample.scores) == {f"{m},none": s for m, s in doc["scores"].items()}
+    for metric, value in record["values"].items():
+        scores = [sample.scores[f"{metric},none"] for sample in samples]
+        assert task.aggregate(metric, "none", scores)[0] == value, metric
+
+
+def flat(instance: Instance) -> list[Any]:
+    (message,) = described(instance.context)
+    parts = [p["text"] if p["type"] == "text" else p for p in message["content"]]
+    return [*parts, instance.continuation]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

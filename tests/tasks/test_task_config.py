@@ -58,7 +58,6 @@ def failure(folder: TaskFolder, more: str) -> TaskError:
         ("generation_kwargs:\n  temperature: hot\n", 7, "temperature is 'hot', expected a number"),
         ("gates:\n  acc: 3\n", 7, "gate 'acc': expected a mapping, found 3"),
         ("doc_to_visual: image\nreasoning_tags: [think]\n", 7, "expected pairs of tags"),
-        ("class: !function x.Y\n", 6, "tasks in Python are not supported"),
     ],
 )
 def test_a_key_that_cannot_be_used_is_named_with_its_line(
@@ -102,7 +101,44 @@ def test_a_key_of_lmms_eval_alone_makes_the_dialect(folder: TaskFolder, key: str
 @pytest.mark.parametrize("dialect", ["lm_eval", "lmms_eval"])
 def test_the_dialect_can_be_forced(folder: TaskFolder, dialect: Dialect) -> None:
     assert load(folder, dialect=dialect).dialect == dialect
-    assert load(folder, "doc_to_visual: image\n", dialect=dialect).dialect == dialect
+    other = {"lm_eval": "lmms_eval", "lmms_eval": "lm_eval"}[dialect]
+    assert load(folder, f"dialect: {other}\n", dialect=dialect).dialect == dialect
+
+
+@pytest.mark.parametrize("dialect", ["lm_eval", "lmms_eval"])
+def test_a_task_may_say_its_dialect(folder: TaskFolder, dialect: Dialect) -> None:
+    assert load(folder, f"dialect: {dialect}\n").dialect == dialect
+
+
+def test_a_dialect_that_there_is_not_is_told(folder: TaskFolder) -> None:
+    with pytest.raises(TaskError, match=r"task.yaml:\d+: dialect is 'lmm_eval'.* Did you mean"):
+        load(folder, "dialect: lmm_eval\n")
+
+
+@pytest.mark.parametrize(
+    ("dialect", "key"),
+    [("lm_eval", "doc_to_visual: image"), ("lmms_eval", "gen_prefix: 'A:'")],
+)
+def test_a_key_that_the_forced_dialect_would_pass_over_is_told(
+    folder: TaskFolder, dialect: Dialect, key: str
+) -> None:
+    name = key.partition(":")[0]
+    with pytest.raises(TaskError, match=rf"task.yaml:\d+: key '{name}' is one of .* {dialect}"):
+        load(folder, f"{key}\n", dialect=dialect)
+
+
+@pytest.mark.parametrize("dialect", ["lm_eval", "lmms_eval"])
+def test_the_tree_that_a_file_lies_in_makes_the_dialect(
+    folder: TaskFolder, dialect: Dialect
+) -> None:
+    inside = TaskFolder(folder.path / "site-packages" / dialect / "tasks" / "deep")
+    assert load(inside).dialect == dialect
+    assert load(inside, "cluster_key: clip\n").dialect == dialect
+
+
+def test_a_file_beside_the_trees_is_known_by_its_keys(folder: TaskFolder) -> None:
+    beside = TaskFolder(folder.path / "lmms_eval" / "my" / "tasks")
+    assert load(beside).dialect == "lm_eval"
 
 
 @pytest.mark.parametrize(

@@ -178,16 +178,39 @@ def test_a_split_or_column_that_is_missing_is_told_with_those_there_are(
         (('"{{question}}"', "qestion"), 4, "which doc_to_text names; they have: question"),
     ],
 )
-def test_a_word_that_is_no_column_is_a_text_and_is_told_once(
+def test_a_word_that_is_no_column_is_told_with_its_line(
     folder: TaskFolder, change: tuple[str, str], line: int, message: str
 ) -> None:
     folder.docs(QUESTIONS)
     path = folder.write("task.yaml", MINIMAL.replace(*change))
     task = folder.task()
-    with pytest.warns(LmmWarning, match=message) as caught:
+    with pytest.raises(DataError, match=message) as caught:
+        task.score([0, 1], [[_answered(task)]] * 2)
+    assert str(caught.value).startswith(f"{path}:{line}: ")
+
+
+def test_a_word_that_only_the_tasks_own_scoring_sees_may_be_a_text(folder: TaskFolder) -> None:
+    folder.docs(QUESTIONS)
+    folder.write("own.py", "def score(doc, results):\n    return {'hit': 1.0}\n")
+    scored = "    process_results: !function own.score\n    metric_list: [{metric: hit}]\n"
+    path = folder.write("task.yaml", MINIMAL.replace("answer", "all") + scored)
+    task = folder.task()
+    with pytest.warns(LmmWarning, match="no column 'all', which doc_to_target names") as caught:
         samples = task.score([0, 1], [[_answered(task)]] * 2)
-    assert [(w.filename, w.lineno) for w in caught] == [(str(path), line)]
-    assert change[1].split()[-1] in (samples[1].target, task.instances(1)[0].context)
+    assert [(w.filename, w.lineno) for w in caught] == [(str(path), 5)]
+    assert samples[1].target == "all"
+
+
+@pytest.mark.parametrize("target", ["yes", "no"])
+def test_a_word_among_the_choices_is_that_choice(folder: TaskFolder, target: str) -> None:
+    folder.docs(QUESTIONS)
+    choices = "    doc_to_choice: ['yes', 'no']\n    output_type: multiple_choice\n"
+    folder.write("task.yaml", MINIMAL.replace("answer", f"'{target}'") + choices)
+    task = folder.task()
+    task.instances(0)
+    likelihoods = [Response(logprob=-1.0, is_greedy=True), Response(logprob=-2.0, is_greedy=False)]
+    (sample,) = task.score([0], [likelihoods])
+    assert sample.scores["acc,none"] == float(target == "yes")
 
 
 def test_choices_that_are_no_column_have_none_to_stand_for(folder: TaskFolder) -> None:
@@ -214,7 +237,7 @@ def test_docs_that_are_none_are_told(folder: TaskFolder) -> None:
     [
         ("return [1]", TaskError, r"custom_dataset \(docs.splits\) returned list, expected {split"),
         ("return {'test': 3}", DataError, "split 'test' is of type int"),
-        ("return {'test': [1]}", DataError, "split 'test' is of type list"),
+        ("return {'test': [1]}", DataError, "split 'test' is a list whose row 0 is of type int"),
         ("raise KeyError('x')", TaskError, r"raised KeyError: 'x' \(.*docs\.py:2\)"),
     ],
 )

@@ -133,7 +133,7 @@ def test_shots_that_cannot_be_had_are_told(folder: TaskFolder, more: str, messag
 
 
 def test_a_shot_without_a_text_for_answer_is_told(folder: TaskFolder) -> None:
-    folder.docs([{"question": "Q", "answer": 3}] * 4)
+    folder.docs([{"question": f"Q{n}", "answer": 3} for n in range(4)])
     folder.write("task.yaml", MINIMAL + "    num_fewshot: 1\n")
     with pytest.raises(TaskError, match="doc_to_target gave 3 for a shot, expected text"):
         ask(folder.task())
@@ -152,3 +152,26 @@ def test_shots_may_stand_in_the_yaml(folder: TaskFolder) -> None:
     """,
     )
     assert ask(folder.task())[0] == "Shot shown\n\nQ0"
+
+
+def test_of_fewshot_config_lmms_eval_reads_the_sampler_alone(folder: TaskFolder) -> None:
+    # ConfigurableTask.fewshot_docs and ContextSampler of lmms-eval 0.7.3 read nothing else in it;
+    # its mmlu_pro and gsm8k_cot carry keys of lm-eval's there.
+    path = folder.write(
+        "task.yaml",
+        MINIMAL
+        + """
+    dialect: lmms_eval
+    fewshot_split: train
+    num_fewshot: 1
+    fewshot_config:
+      sampler: first_n
+      samples:
+        - {question: Shot, answer: shown}
+      doc_to_text: "Other {{question}}"
+      doc_to_target: ""
+    """,
+    )
+    assert path.exists()
+    # Q0 is the doc that is asked about, which lmms-eval drops from the shots drawn for it.
+    assert ask(folder.task())[1] == "Q0 A0\n\nQ1"

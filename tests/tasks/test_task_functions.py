@@ -104,12 +104,18 @@ def test_no_function_is_imported_before_it_is_used(folder: TaskFolder) -> None:
     ("spec", "message"),
     [
         ("docs.splitz", "docs has no 'splitz'. Did you mean 'splits'?"),
-        ("dogs.splits", "no dogs.py beside the task and no installed module 'dogs'. Did you mean"),
+        ("dogs.splits", "no dogs.py beside the file with the tag; functions come from there"),
         ("splits", "expected 'module.name'"),
+        ("os.getcwd", "not from other installed modules"),
+        ("..docs.splits", "expected 'module.name'"),
+        ("/tmp/docs.splits", "expected 'module.name'"),
         ("docs.number", "expected a function, found int"),
         ("broken.splits", "broken.py cannot be imported: SyntaxError"),
         ("leaving.splits", "leaving.py cannot be imported: SystemExit: 3"),
-        ("needy.splits", "needy.py cannot be imported: ModuleNotFoundError: No module named"),
+        (
+            "needy.splits",
+            "needy.py cannot run: no_such_package is not installed; pip install",
+        ),
     ],
 )
 def test_a_function_that_cannot_be_had_is_named_with_its_line(
@@ -118,7 +124,7 @@ def test_a_function_that_cannot_be_had_is_named_with_its_line(
     folder.write("docs.py", "number = 3\ndef splits(): ...\n")
     folder.write("broken.py", "def splits(:\n")
     folder.write("leaving.py", "import sys\nsys.exit(3)\n")
-    folder.write("needy.py", "import no_such_package_anywhere\n")
+    folder.write("needy.py", "import no_such_package\nno_such_package.go()\n")
     path = folder.write("task.yaml", MINIMAL.replace("docs.splits", spec))
     with pytest.raises(TaskError) as caught:
         folder.task().doc_ids()
@@ -126,13 +132,10 @@ def test_a_function_that_cannot_be_had_is_named_with_its_line(
     assert (caught.value.path, caught.value.line) == (path, 2)
 
 
-def test_a_dotted_module_is_a_file_in_a_folder_or_an_installed_module(folder: TaskFolder) -> None:
+def test_a_dotted_module_is_a_file_in_a_folder(folder: TaskFolder) -> None:
     folder.write("parts/text.py", "def upper(doc):\n    return doc['question'].upper()\n")
-    yaml = MINIMAL.replace('"{{question}}"', "!function parts.text.upper")
-    folder.write("task.yaml", yaml.replace("answer", "!function json.dumps"))
-    task = folder.task()
-    assert ask(task)[0] == "WHAT IS 0 + 0?"
-    assert answer(task, ["x"] * 3)[0].target == '{"question": "What is 0 + 0?", "answer": "0"}'
+    folder.write("task.yaml", MINIMAL.replace('"{{question}}"', "!function parts.text.upper"))
+    assert ask(folder.task())[0] == "WHAT IS 0 + 0?"
 
 
 def test_a_tag_in_an_included_file_is_looked_for_beside_that_file(folder: TaskFolder) -> None:
@@ -240,11 +243,29 @@ def test_a_peers_module_without_a_stand_in_comes_from_the_installed_peer(
     assert ask(folder.task())[0] == "theirs"
 
 
-def test_a_name_that_has_no_stand_in_is_told(folder: TaskFolder) -> None:
-    folder.write("mine.py", "from lm_eval.utils import make_table\n")
+def test_a_name_that_no_peer_has_is_told(
+    folder: TaskFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(folder.path / "site")
+    folder.write("site/lm_eval/__init__.py", "")
+    folder.write("site/lm_eval/utils.py", "import no_such_package\ndef real(): return 'theirs'\n")
+    folder.write("mine.py", "from lm_eval.utils import no_such_name\n")
     folder.write("task.yaml", MINIMAL.replace('"{{question}}"', "!function mine.text"))
-    with pytest.raises(TaskError, match=r"ImportError: cannot import name 'make_table'"):
+    with pytest.raises(TaskError, match=r"ImportError: cannot import name 'no_such_name'"):
         ask(folder.task())
+
+
+def test_a_name_that_has_no_stand_in_comes_from_the_installed_peer(
+    folder: TaskFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.write("site/lm_eval/__init__.py", "raise RuntimeError('not needed')\n")
+    # As there: torch, for one, is imported at the top and used by few.
+    folder.write("site/lm_eval/utils.py", "import no_such_package\ndef real(d): return 'theirs'\n")
+    monkeypatch.syspath_prepend(folder.path / "site")
+    lines = "from lm_eval.utils import general_detokenize, real\n"
+    folder.write("mine.py", f"{lines}def text(doc): return real(doc) + general_detokenize(' )')\n")
+    folder.write("task.yaml", MINIMAL.replace('"{{question}}"', "!function mine.text"))
+    assert ask(folder.task())[0] == "theirs)"
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def test_a_metric_that_a_task_lacks_is_told_and_left_out_of_the_mean(folder: Tas
     [
         ("- acc", "expected mappings, found 'acc'"),
         ("- {metrics: acc}", "there is no key 'metrics'. Did you mean 'metric'?"),
-        ("- {weight_by_size: true}", "'metric' is None, expected a name"),
+        ("- {weight_by_size: true}", "has no 'metric'"),
         ("- {metric: acc, aggregation: median}", "aggregation is 'median', and there is only"),
     ],
 )

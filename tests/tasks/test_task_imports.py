@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from task_builders import MINIMAL, QUESTIONS, TaskFolder, answer, ask, values
 
-from pytest_lmmeval.errors import TaskError
+from pytest_lmmeval.errors import TaskUnavailable
 from pytest_lmmeval.tasks.compat.loguru import logger
 from pytest_lmmeval.tasks.compat.squad import compute_exact, compute_f1
 
@@ -93,9 +93,9 @@ def test_modules_that_import_each_other_are_executed_once(folder: TaskFolder) ->
 def test_a_missing_package_comes_with_what_to_install(
     folder: TaskFolder, imported: str, command: str
 ) -> None:
-    folder.write("helpers.py", f"import {imported}\n")
+    folder.write("helpers.py", f"import {imported} as part\npart.use()\n")
     folder.write("task.yaml", TEXT)
-    with pytest.raises(TaskError, match=f"No module named '.*'; {command}$"):
+    with pytest.raises(TaskUnavailable, match=f"is not installed; {command}$"):
         ask(folder.task())
 
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import pytest
 from task_builders import MINIMAL, TaskFolder, answer, ask
 
@@ -148,7 +149,10 @@ def test_a_template_that_is_none_is_found_before_any_data(
         ("number", r"doc_to_text gave 3 \(int\), expected text"),
         ("!function functions.broken", r"doc_to_text \(functions.broken\) raised KeyError: 'zzz'"),
         ("!function functions.leaving", "raised SystemExit"),
-        ("!function functions.nothing", r"doc_to_text gave None \(NoneType\), expected text"),
+        (
+            "!function functions.nothing",
+            r"doc_to_text \(functions.nothing\) gave None \(NoneType\), expected text",
+        ),
     ],
 )
 def test_a_prompt_that_fails_names_task_doc_and_key(
@@ -197,3 +201,52 @@ def test_an_index_that_is_out_of_range_is_told(folder: TaskFolder) -> None:
     folder.write("task.yaml", yaml + "    doc_to_choice: [a, b]\n")
     with pytest.raises(TaskError, match="gave 7, expected an index into 2 choices"):
         answer(folder.task(), ["x"])
+
+
+@pytest.mark.parametrize(
+    ("template", "text"),
+    [
+        ("{{ '%d' % 123456789 }}", "123456789"),
+        ("{{ 'id:12345678 {}'.format(99999999) }}", "id:12345678 99999999"),
+        ("{{ '{:>5}'.format(7) }}", "    7"),
+        ("{{ '%5d' % 7 }}", "    7"),
+        ("{{ 'ab' * 3 }}{{ 2 ** 10 }}", "ababab1024"),
+        ("{{ 'a' | center(5) }}{{ 'a'.rjust(3) }}", "  a    a"),
+        (
+            "{% for i in [1, 2] %}{{ loop.last }}{{ loop.length }}{{ i }}{% endfor %}",
+            "False21True22",
+        ),
+        (
+            "{% for a in 'xy' %}{% for b in 'xy' if a != b %}{{ a ~ b }}{% endfor %}{% endfor %}",
+            "xyyx",
+        ),
+        ("{% for i in [] %}{% else %}none{% endfor %}", "none"),
+        (
+            "{% for i in [1, [2]] recursive %}{{ loop(i) if i is iterable else i }}{% endfor %}",
+            "12",
+        ),
+    ],
+)
+def test_limits_leave_ordinary_templates_alone(template: str, text: str) -> None:
+    plain = jinja2.Environment(undefined=jinja2.StrictUndefined).from_string(template).render()
+    assert compile_template(template, "lm_eval").render({}) == plain == text
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        ("{% for i in x %}{% for j in x %}{% endfor %}{% endfor %}", "more than 1,000,000 steps"),
+        ("{{ 'x' * 10 ** 8 }}", "longer than 10,000,000"),
+        ("{{ [0] * 10 ** 8 }}", "longer than 10,000,000"),
+        ("{{ 10 ** (10 ** 8) }}", "longer than 10,000,000"),
+        ("{{ '%999999999d' % 1 }}", "longer than 10,000,000"),
+        ("{{ '%*d' % (999999999, 1) }}", "longer than 10,000,000"),
+        ("{{ '{:999999999d}'.format(1) }}", "longer than 10,000,000"),
+        ("{{ '{:{w}d}'.format(1, w=999999999) }}", "longer than 10,000,000"),
+        ("{{ 'x'.center(999999999) }}", "longer than 10,000,000"),
+        ("{{ 'x' | indent(999999999, first=true) }}", "longer than 10,000,000"),
+    ],
+)
+def test_a_template_that_would_grow_without_end_is_stopped(template: str, message: str) -> None:
+    with pytest.raises(jinja2.exceptions.SecurityError, match=message):
+        compile_template(template, "lm_eval").render({"x": "y" * 5000})

@@ -11,8 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from pytest_lmmeval.tasks.compat.imports import PEERS, TaskImports
+from pytest_lmmeval.tasks.compat.statements import import_statements
+from pytest_lmmeval.tasks.packages import is_installed
 
-__all__ = ["PEERS", "TaskImports", "imports_of"]
+__all__ = ["PEERS", "TaskImports", "import_statements", "imports_of", "is_there"]
+
+# Packages with a stand-in for where they are missing.
+_FALLBACKS = ("loguru", "transformers")
+
+
+def is_there(name: str) -> bool:
+    """Return whether a task's module can import a module of this name."""
+    return name.partition(".")[0] in (*PEERS, *_FALLBACKS) or is_installed(name)
 
 
 def imports_of(file: Path, registered_filters: dict[str, Any]) -> TaskImports:

@@ -1,8 +1,8 @@
-"""Records what lmms-eval makes of the cases in ``lmms_eval_cases.py``.
+"""Records what lmms-eval makes of the cases in ``lmms_eval_task_cases.py``.
 
 Run it where ``lmms-eval==0.7.3`` is installed, if need be without its dependencies:
 
-    python tests/tasks/record_lmms_eval.py > tests/tasks/lmms_eval_0.7.3.json
+    python tests/tasks/record_lmms_eval_tasks.py > tests/tasks/lmms_eval_0.7.3.json
 """
 
 from __future__ import annotations
@@ -13,13 +13,16 @@ import importlib.metadata
 import importlib.util
 import json
 import os
+import random
 import sys
 import tempfile
 import types
 from pathlib import Path
 from typing import Any
 
-from lmms_eval_cases import CASES, SAID, Case, describe_image, write_tasks
+import numpy as np
+from lmms_eval_docs import SAID, describe_image, loss
+from lmms_eval_task_cases import CASES, CHOICE_CASES, Case, write_tasks
 
 TAGS = [["<think>", "</think>"], ["<analysis>", "</analysis>"]]
 # Heavy packages that these tasks do not need; lmms-eval imports them all the same.
@@ -59,6 +62,13 @@ def _prepare() -> str:
 
 
 def _record(case: Case, folder: Path, shipped: str) -> dict[str, Any]:
+    task = _task(case, folder, shipped)
+    asked = [_asked(task, case, instance) for instance in task.instances]
+    said = SAID if case.scored else []
+    return {"asked": asked, "scored": [_scored(task, text) for text in said]}
+
+
+def _task(case: Case, folder: Path, shipped: str) -> Any:
     import lmms_eval.api.metrics  # noqa: F401 -- registers them
     from lmms_eval.api.task import ConfigurableMessagesTask, ConfigurableTask
     from lmms_eval.utils import load_yaml_config
@@ -75,10 +85,26 @@ def _record(case: Case, folder: Path, shipped: str) -> dict[str, Any]:
     if case.num_fewshot is not None:
         task.set_config("num_fewshot", case.num_fewshot)
     task.set_fewshot_seed(1234)
-    task.build_all_requests(limit=None, rank=0, world_size=1)
-    asked = [_asked(task, case, instance) for instance in task.instances]
-    said = SAID if case.scored else []
-    return {"asked": asked, "scored": [_scored(task, text) for text in said]}
+    task.build_all_requests(limit=None, rank=0, world_size=1, system_instruction=case.system)
+    return task
+
+
+def _record_choices(case: Case, folder: Path, shipped: str) -> dict[str, Any]:
+    task = _task(case, folder, shipped)
+    docs: dict[int, dict[str, Any]] = {}
+    for instance in task.instances:
+        text, continuation, visual, doc_id, _, split = instance.args
+        images = (visual(task.dataset[split][doc_id]) or []) if visual else []
+        doc = docs.setdefault(doc_id, {"asked": [], "losses": []})
+        shown = [describe_image(image) for image in images]
+        doc["asked"].append([*shown, text, continuation])
+        doc["losses"].append(loss(doc_id, instance.idx))
+    for doc_id, doc in docs.items():
+        row = task.eval_docs_no_media[doc_id]
+        doc["scores"] = task.process_results(row, doc.pop("losses"))
+    known = task.aggregation()
+    values = {m: known[m]([doc["scores"][m] for doc in docs.values()]) for m in known}
+    return {"docs": list(docs.values()), "values": values}
 
 
 def _asked(task: Any, case: Case, instance: Any) -> dict[str, Any]:
@@ -111,13 +137,18 @@ def _scored(task: Any, said: str) -> dict[str, Any]:
         instance.resps = [said] * task.config.repeats
         instance.filtered_resps = {}
     task.apply_filters()
+    # As at the start of a run; one thread scores.
+    random.seed(0)
+    np.random.seed(1234)
+    with_images = task.config.process_results_use_image
+    rows = task.eval_docs if with_images else task.eval_docs_no_media
     docs: list[dict[str, Any]] = []
     items: dict[str, list[Any]] = {}
     for index, instance in enumerate(task.instances):
         row: dict[str, Any] = {}
         for name, value in instance.filtered_resps.items():
             stripped = _without_reasoning(value, tags)
-            scores = task.process_results(task.eval_docs_no_media[index], [stripped])
+            scores = task.process_results(rows[index], [stripped])
             row[name] = {"filtered": stripped, "scores": scores}
             for metric, score in scores.items():
                 items.setdefault(f"{metric},{name}", []).append(score)
@@ -146,6 +177,7 @@ def main() -> None:
         write_tasks(folder)
         shipped = _prepare()
         record: dict[str, Any] = {case.name: _record(case, folder, shipped) for case in CASES}
+        record |= {case.name: _record_choices(case, folder, shipped) for case in CHOICE_CASES}
     record["version"] = importlib.metadata.version("lmms-eval")
     lines = (f"{json.dumps(k)}: {json.dumps(v, default=float)}" for k, v in record.items())
     sys.stdout.write("{\n" + ",\n".join(lines) + "\n}\n")

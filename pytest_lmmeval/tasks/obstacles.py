@@ -1,0 +1,99 @@
+"""What is in the way of running a task, as far as it can be told without doing anything.
+
+No data set is opened and no module of a task executed, so that thousands of tasks can be listed.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pytest_lmmeval.errors import DataError, LmmError
+from pytest_lmmeval.tasks.compat import import_statements, is_there
+from pytest_lmmeval.tasks.config import TaskConfig
+from pytest_lmmeval.tasks.data import data_source
+from pytest_lmmeval.tasks.functions import Functions
+from pytest_lmmeval.tasks.hub import find_data
+from pytest_lmmeval.tasks.instances import SUPPORTED, UNSUPPORTED, request_type
+from pytest_lmmeval.tasks.packages import how_to_install
+from pytest_lmmeval.tasks.requirements import check_requirements
+from pytest_lmmeval.tasks.roots import references
+
+_KEY = re.compile(r"\b[A-Z][A-Z0-9_]*_API_KEY\b")
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What a run would bring.
+
+    Attributes:
+        request_types: What its model can be asked; None if no model is chosen.
+        data_map: Local folders that stand for hub names.
+        confirm_run_unsafe_code: Whether tasks may run code that the model writes.
+        executes: Whether modules of tasks may be executed, which finds what functions need that
+            import something only when they are called.
+    """
+
+    request_types: Collection[str] | None = None
+    data_map: Mapping[str, Path] = field(default_factory=dict)
+    confirm_run_unsafe_code: bool = False
+    executes: bool = False
+
+
+def obstacles(config: TaskConfig, conditions: Conditions) -> Iterator[str]:
+    """Yield what a task lacks, each in a few words."""
+    if config.output_type not in SUPPORTED:
+        yield f"{config.output_type}: {UNSUPPORTED.get(config.output_type, 'not supported')}"
+        return
+    asked = request_type(config.output_type)
+    if conditions.request_types is not None and asked not in conditions.request_types:
+        yield f"a model that answers {asked}"
+    if config.unsafe_code and not conditions.confirm_run_unsafe_code:
+        yield "--lmm-confirm-run-unsafe-code"
+    yield from _packages(config, executes=conditions.executes)
+    for file in _modules(config):
+        missing = [name for name in _keys_in(file) if name not in os.environ]
+        if missing:
+            yield f"{' or '.join(missing)} in the environment ({Path(file).name} reads it)"
+    try:
+        find_data(data_source(config), conditions.data_map)
+    except DataError as error:
+        yield str(error)
+
+
+def _packages(config: TaskConfig, *, executes: bool) -> Iterator[str]:
+    if executes:
+        try:
+            check_requirements(config, Functions(config.dialect))
+        except LmmError as error:
+            yield str(error)
+        return
+    modules = [name for file in _modules(config) for name in _absent_imports(file)]
+    if modules:
+        yield how_to_install(dict.fromkeys(modules))
+
+
+def _modules(config: TaskConfig) -> list[str]:
+    files = dict.fromkeys(ref.file for ref in references(vars(config)))
+    return [str(file) for file in files if file.is_file()]
+
+
+@functools.lru_cache(maxsize=4096)
+def _absent_imports(file: str) -> tuple[str, ...]:
+    beside = Path(file).parent
+
+    def is_absent(name: str) -> bool:
+        own = beside / name.partition(".")[0]
+        return not (own.is_dir() or own.with_suffix(".py").is_file() or is_there(name))
+
+    return tuple(name for name in import_statements(file).top if is_absent(name))
+
+
+@functools.lru_cache(maxsize=4096)
+def _keys_in(file: str) -> tuple[str, ...]:
+    text = Path(file).read_text(encoding="utf-8", errors="replace")
+    return tuple(dict.fromkeys(_KEY.findall(text)))
