@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_lmmeval import hookspecs
 from pytest_lmmeval.options import PREFIX, add_options
 from pytest_lmmeval.selection import VIRTUAL_FOLDER, is_ours
-from pytest_lmmeval.state import note_run_id, read_options, run_of
+from pytest_lmmeval.state import note_run_id, read_options, register_hooked_models, run_of
 
 if TYPE_CHECKING:
     from pytest_lmmeval.evaluations import TaskEvaluation
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add ``--lmm-*`` and their ini keys."""
     add_options(parser.getgroup("lmmeval", "benchmarks as tests"), parser.addini)
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Add this plugin's own hooks."""
+    pluginmanager.add_hookspecs(hookspecs)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -41,6 +47,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if settings.tasks or any(arg.startswith(f"{VIRTUAL_FOLDER}/") for arg in config.args):
         run_of(config).check_selection()
     elif "model" in settings.by_command_line:
+        register_hooked_models(config)
         _check_model(settings)
 
 

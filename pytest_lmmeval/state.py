@@ -40,6 +40,7 @@ def run_of(config: pytest.Config) -> BenchmarkRun:
         from pytest_lmmeval.run import BenchmarkRun
         from pytest_lmmeval.selection import take_selection
 
+        register_hooked_models(config)
         settings = read_options(config)
         by_option = "tasks" in settings.by_command_line
         tasks = tuple(map(str, settings.tasks))
@@ -50,6 +51,26 @@ def run_of(config: pytest.Config) -> BenchmarkRun:
         config.stash[RUN] = run
         config.pluginmanager.register(BenchmarkHooks(run), "lmmeval-hooks")
     return config.stash[RUN]
+
+
+def register_hooked_models(config: pytest.Config) -> None:
+    """Make the models known that plugins return from ``pytest_lmm_models``.
+
+    Raises:
+        pytest.UsageError: A name is taken, or belongs to something that is no model.
+    """
+    found = config.hook.pytest_lmm_models(config=config)
+    if not found:
+        return
+    # Deferred: only a session with such a plugin needs the registry here.
+    from pytest_lmmeval.models.registry import register_model
+
+    try:
+        for models in found:
+            for name, model in models.items():
+                register_model(name)(model)
+    except UsageError as error:
+        raise pytest.UsageError(f"pytest_lmm_models: {error}") from None
 
 
 def note_run_id(config: pytest.Config, run_id: str) -> None:

@@ -70,10 +70,12 @@ def register_model(*names: str) -> Callable[[_Model], _Model]:
     """Make a subclass of ``LM`` known under ``names``, as a class decorator.
 
     Raises:
-        UsageError: A name is taken by another class.
+        UsageError: A name is taken by another class, or what is decorated is no such subclass.
     """
 
     def register(cls: _Model) -> _Model:
+        if not (isinstance(cls, type) and issubclass(cls, LM)):
+            raise UsageError(f"{cls!r}, registered as {names[0]!r}, is not a subclass of LM")
         for name in names:
             taken = _registered.get(name)
             if name in _BUILT_IN or (taken is not None and _path(taken) != _path(cls)):
