@@ -3,31 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from pytest_lmmeval.errors import ModelUnavailable, RequestError
 from pytest_lmmeval.models.base import LM
 from pytest_lmmeval.records import Failure, Instance, Response
-from pytest_lmmeval.shards import Run
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One instance on its way.
-
-    Attributes:
-        run: The shard it belongs to.
-        instance: The request.
-        position: Its place among its doc's.
-        key: What identical requests have in common; None for one that is always asked.
-        alone: Whether it is asked even if an identical one is in flight.
-    """
-
-    run: Run
-    instance: Instance
-    position: int
-    key: tuple[object, bytes] | None = None
-    alone: bool = False
+from pytest_lmmeval.shards import Request
 
 
 def batches(requests: Sequence[Request], size: int) -> Iterable[Sequence[Request]]:

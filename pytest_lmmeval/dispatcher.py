@@ -17,16 +17,17 @@ import asyncio
 import concurrent.futures as cf
 import os
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
-from pytest_lmmeval.batching import Request, answer_each, batches, failed
-from pytest_lmmeval.errors import LmmError, ModelUnavailable, RequestError
+from pytest_lmmeval.batching import answer_each, batches, failed
+from pytest_lmmeval.errors import LmmError, ModelUnavailable
 from pytest_lmmeval.models.base import LM, AsyncLM
-from pytest_lmmeval.records import Failure, Instance, Response
-from pytest_lmmeval.shards import Progress, Run
-from pytest_lmmeval.sharing import Key, SharedAnswers, request_keys
+from pytest_lmmeval.records import Response
+from pytest_lmmeval.request_building import RequestBuilder
+from pytest_lmmeval.shards import Progress, Request, Run
+from pytest_lmmeval.sharing import SharedAnswers
 
 T = TypeVar("T")
 
@@ -50,6 +51,7 @@ class Dispatcher:
         self._tasks: set[asyncio.Future[None]] = set()
         self._build_pool = cf.ThreadPoolExecutor(min(4, os.cpu_count() or 1), "lmm-build")
         self._model_pool = cf.ThreadPoolExecutor(1, "lmm-model")
+        self._builder = RequestBuilder(model, self._build_pool)
         self._dead: LmmError | None = None
 
     async def start(self) -> None:
@@ -122,49 +124,27 @@ class Dispatcher:
                 return run, doc_id
 
     async def _build(self, run: Run, doc_id: int) -> list[Request]:
-        """Build a doc's requests; a doc whose media cannot be read has none and has failed."""
-        run.responses[doc_id] = []
-        return await self._extend(run, doc_id, partial(run.shard.source.instances, doc_id))
+        return await self._built(run, doc_id, self._builder.first(run, doc_id))
 
     async def _build_next_round(self, run: Run, doc_id: int) -> list[Request]:
-        """Build the requests that follow from a doc's responses; without any, the doc is done."""
         if run.result.done():
             return []
-        answered = [response for response in run.responses[doc_id] if response is not None]
-        build = partial(run.shard.source.next_instances, doc_id, answered)
-        return await self._extend(run, doc_id, build)
+        return await self._built(run, doc_id, self._builder.next(run, doc_id))
 
-    async def _extend(
-        self, run: Run, doc_id: int, build: Callable[[], list[Instance]]
+    async def _built(
+        self, run: Run, doc_id: int, building: Awaitable[list[Request]]
     ) -> list[Request]:
-        source, responses = run.shard.source, run.responses[doc_id]
-        built: list[tuple[Instance, Key | None]] = []
+        """Return a doc's requests; without any the doc is done."""
+        requests: list[Request] = []
         try:
-            if source.has_media or source.has_rounds:
-                built = await self._in(self._build_pool, self._keyed, run, build)
-            else:
-                built = self._keyed(run, build)
-        except RequestError as error:
-            responses.append(Response(failure=Failure(error.kind, error.message)))
+            requests = await building
         except Exception as error:  # a user's prompt code may raise anything: its shard ends
             self._end(run, error)
         if run.result.done():
             return []
-        first = len(responses)
-        responses += [None] * len(built)
-        if not built:
+        if not requests:
             self._finish_doc(run, doc_id)
-        return [Request(run, instance, first + i, key) for i, (instance, key) in enumerate(built)]
-
-    def _keyed(
-        self, run: Run, build: Callable[[], list[Instance]]
-    ) -> list[tuple[Instance, Key | None]]:
-        instances = build()
-        # The last digits of an answer depend on its batch. Where the parts of a task may run in
-        # several processes, what a part gets must not depend on which of them run here.
-        in_batches = not isinstance(self._model, AsyncLM) and self._model.batch_size > 1
-        scope = run.scope if in_batches and run.shard.count > 1 else None
-        return list(zip(instances, request_keys(instances, scope), strict=True))
+        return requests
 
     # Sending.
 
@@ -294,33 +274,33 @@ class Dispatcher:
     async def _score(self, run: Run) -> None:
         responses = [[r for r in run.responses[i] if r is not None] for i in run.doc_ids]
         run.responses = {}
+        score = partial(run.shard.source.score, run.doc_ids, responses)
+        # Answers must not wait for scores. But a model in this process computes in a thread of its
+        # own; a third one that scores while this one builds would only make them fight for the
+        # interpreter.
+        elsewhere = isinstance(self._model, AsyncLM)
         try:
-            if isinstance(self._model, AsyncLM):
-                # Answers must not wait for scores.
-                samples = await self._in(
-                    self._build_pool, run.shard.source.score, run.doc_ids, responses
-                )
-            else:
-                # A model in this process computes in a thread of its own; a third one that scores
-                # while this one builds would only make them fight for the interpreter.
-                samples = run.shard.source.score(run.doc_ids, responses)
+            samples = await self._in(self._build_pool, score) if elsewhere else score()
         except Exception as error:  # a user's scoring code may raise anything: its shard ends
             self._end(run, error)
         else:
             self._live.discard(run)
             run.result.set_result(samples)
 
-    def _end(self, run: Run, error: Exception) -> None:
+    def _end(self, run: Run, error: BaseException) -> None:
         self._live.discard(run)
         run.fail(error)
+
+    def _end_all(self, error: BaseException) -> None:
+        for run in list(self._live):
+            self._end(run, error)
 
     def _die(self, error: LmmError) -> None:
         """The model is gone: nothing that is queued or comes later can be answered."""
         self._dead = error
         for queue in (self._requests, self._to_continue, self._docs, self._opening):
             queue.clear()
-        for run in list(self._live):
-            self._end(run, error)
+        self._end_all(error)
 
     def _spawn(self, work: Any) -> None:
         task: asyncio.Future[None] = asyncio.ensure_future(work)
@@ -331,9 +311,7 @@ class Dispatcher:
         """A worker that ended by a defect of ours must not leave waiters hanging."""
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            for run in list(self._live):
-                self._live.discard(run)
-                run.fail(error)
+            self._end_all(error)
 
     @staticmethod
     async def _in(pool: cf.Executor, function: Callable[..., T], *arguments: Any) -> T:

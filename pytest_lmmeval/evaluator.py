@@ -15,7 +15,8 @@ from typing import Any, TypeAlias
 from pytest_lmmeval.errors import UsageError
 from pytest_lmmeval.evaluations import Evaluations, GroupEvaluation, TaskEvaluation
 from pytest_lmmeval.ledger import TaskLedger
-from pytest_lmmeval.models.base import LM, AsyncLM
+from pytest_lmmeval.models.arguments import is_secret, parse_arguments
+from pytest_lmmeval.models.base import LM, AsyncLM, Need
 from pytest_lmmeval.options import RunConfig, with_settings
 from pytest_lmmeval.pipeline import Pipeline
 from pytest_lmmeval.records import Sample
@@ -24,8 +25,8 @@ from pytest_lmmeval.shards import Shard
 from pytest_lmmeval.tasks.config import TaskConfig
 from pytest_lmmeval.tasks.group_results import sum_up_group
 from pytest_lmmeval.tasks.groups import SelectedGroup
-from pytest_lmmeval.tasks.instances import UNSUPPORTED, request_type
 from pytest_lmmeval.tasks.manager import TaskManager
+from pytest_lmmeval.tasks.output_types import UNSUPPORTED, request_type
 from pytest_lmmeval.tasks.task import Task, TaskSettings
 
 Tasks: TypeAlias = str | Path | TaskConfig | Sequence[str | Path | TaskConfig]
@@ -41,8 +42,26 @@ def unsupported(task: TaskConfig, model: LM) -> str | None:
     return f"{name} cannot answer {needed} requests, which task {task.task!r} needs"
 
 
-def open_task(task: TaskConfig, config: RunConfig, model: LM) -> Task:
-    """Return the task with the run's settings and the model's way of being asked."""
+def needs(task: Task) -> list[Need]:
+    """Return what a task needs that an endpoint may only seem to do."""
+    scores = request_type(task.config.output_type) in ("loglikelihood", "loglikelihood_rolling")
+    wanted: dict[Need, bool] = {"likelihood": scores, "image": task.shows_images}
+    return [need for need, is_wanted in wanted.items() if is_wanted]
+
+
+def open_task(
+    task: TaskConfig, config: RunConfig, model: LM, model_args: Mapping[str, Any] | None = None
+) -> Task:
+    """Return the task with the run's settings and the model's way of being asked.
+
+    Args:
+        task: The task.
+        config: The run's settings.
+        model: The model.
+        model_args: Its arguments, where they are not those of ``config``.
+    """
+    if model_args is None:
+        model_args = parse_arguments(config.model_args)
     return Task(
         task,
         settings=TaskSettings(
@@ -57,6 +76,7 @@ def open_task(task: TaskConfig, config: RunConfig, model: LM) -> Task:
             samples=config.samples.get(task.task),
             data_map=config.data_map,
             model_name=model.name,
+            model_args={key: v for key, v in model_args.items() if not is_secret(key)},
             message_format=config.message_format or model.message_format,
             chat=model.chat,
             trust_remote_code=config.trust_remote_code,
@@ -126,6 +146,7 @@ def evaluate(
         TaskUnavailable: A task needs a package, for example, that is not installed.
         DataError: A data set is not there.
         ModelUnavailable: Nothing can be measured with the model.
+        Unsupported: The endpoint cannot do what a task needs.
     """
     config = with_settings(config or RunConfig(), **settings)
     chosen = choose_tasks(tasks, config)
@@ -136,6 +157,7 @@ def evaluate(
         opened = [open_task(task, config, pipeline.model) for task in chosen.tasks]
         for own in opened:
             own.check_requirements()
+            pipeline.require(needs(own))
         shards = [Shard(task) for task in opened]
         pipeline.submit(shards)
         tick = (lambda: on_progress(pipeline)) if on_progress else None
@@ -250,6 +272,7 @@ def simple_evaluate(
             batch_size=batch_size,
             max_batch_size=max_batch_size,
             device=device,
+            chat_template=with_settings(RunConfig(), **settings).chat_template,
         )
     else:
         name, chosen = type(model).__name__, model

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pytest_lmmeval.collection import close_selection, collect_named
+from pytest_lmmeval.errors import nearest
 from pytest_lmmeval.items import PartItem
 from pytest_lmmeval.ledger import PartResult
 from pytest_lmmeval.reports.github import workflow_commands, write_step_summary
@@ -43,6 +44,24 @@ class BenchmarkHooks:
     ) -> None:
         """Add the tasks that are known by name, before any plugin selects or sorts."""
         items.extend(collect_named(session))
+        self._check_samples({item.plan.name for item in items if isinstance(item, PartItem)})
+
+    def _check_samples(self, tasks: set[str]) -> None:
+        """Refuse doc ids for a task that is not there: all docs of another would be asked.
+
+        Raises:
+            pytest.UsageError: The command line names one.
+        """
+        config = self._run.config
+        unknown = sorted(set(config.samples) - tasks)
+        if not unknown or not tasks or "samples" not in config.by_command_line:
+            return
+        message = f"--lmm-samples: task {unknown[0]!r} is not among those that are collected."
+        message += nearest(unknown[0], sorted(tasks))
+        if self._run.worker is None:
+            raise pytest.UsageError(message)
+        # In a worker that would end the whole run without a word.
+        warnings.warn(LmmWarning(message), stacklevel=1)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:

@@ -14,7 +14,8 @@ from typing import Any, NoReturn
 import pytest
 
 from pytest_lmmeval.errors import LmmError, ModelUnavailable, TaskUnavailable, Unsupported
-from pytest_lmmeval.judging import GateError, GateFailed, NotJudged, PartFailed, failed_docs
+from pytest_lmmeval.failures import GateError, GateFailed, PartFailed, failed_docs
+from pytest_lmmeval.judging import NotJudged
 from pytest_lmmeval.ledger import PartResult
 from pytest_lmmeval.lookahead import upcoming
 from pytest_lmmeval.model_pool import NO_MODEL, ModelPool
@@ -50,8 +51,12 @@ class BenchmarkItem(pytest.Function):
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """Show our own errors as the paragraph that they are; others keep their traceback."""
         if isinstance(excinfo.value, LmmError | GateFailed | GateError | PartFailed):
-            return str(excinfo.value)
+            return self.told(excinfo.value)
         return super().repr_failure(excinfo)
+
+    def told(self, error: Exception) -> str:
+        """Return what to show of an error of our own."""
+        return str(error)
 
 
 class PartItem(BenchmarkItem):
@@ -107,7 +112,14 @@ class PartItem(BenchmarkItem):
                 fail_plainly(error)
             pytest.skip(str(error))
         except LmmError as error:
-            fail_plainly(error)
+            raise pytest.fail.Exception(self.told(error), pytrace=False) from None
+
+    def told(self, error: Exception) -> str:
+        """Return what is wrong; what is so with the whole task, such as its data, only once."""
+        if not isinstance(error, LmmError):
+            return str(error)
+        first = self.run.first_to_tell(self.plan, self.name, str(error))
+        return str(error) if first == self.name else f"the same as {first}"
 
     def _measure(self) -> None:
         behind = [item for item in upcoming(self, self.following) if isinstance(item, PartItem)]

@@ -6,36 +6,21 @@ metric to the baseline file instead, unless docs failed.
 
 from __future__ import annotations
 
-import datetime
-import fnmatch
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from importlib.metadata import version
-from pathlib import Path
 
-from pytest_lmmeval.errors import BaselineError, LmmError
-from pytest_lmmeval.gates.baseline import (
-    Baseline,
-    BaselineDocs,
-    BaselineKey,
-    BaselineMetric,
-    BaselineOrigin,
-    BaselineQuality,
-    BaselineRun,
-    combined_sha256,
-)
-from pytest_lmmeval.gates.baseline_file import read_baseline, write_baseline
+from pytest_lmmeval.baseline_updates import BaselineUpdates, current_baseline, is_updated
+from pytest_lmmeval.errors import BaselineError, LmmError, nearest
+from pytest_lmmeval.failures import DOCS_SHOWN
+from pytest_lmmeval.gates.baseline import Baseline
+from pytest_lmmeval.gates.baseline_file import read_baseline
 from pytest_lmmeval.gates.scores import MetricScores
 from pytest_lmmeval.gates.staleness import FieldChange, stale_fields
 from pytest_lmmeval.gates.verdict import judge
 from pytest_lmmeval.ledger import DocRecord, Ledger, TaskLedger
 from pytest_lmmeval.plans import GatePlan, TaskPlan
-from pytest_lmmeval.records import Sample, Verdict, VerdictOutcome
+from pytest_lmmeval.records import Verdict, VerdictOutcome
 from pytest_lmmeval.tasks.task import Task
-
-# Lost docs that a failure message names; the samples file has them all.
-LOST_SHOWN = 10
 
 
 class NotJudged(Exception):
@@ -51,62 +36,17 @@ class NotJudged(Exception):
         self.measured = measured
 
 
-class GateFailed(AssertionError):
-    """A gate's verdict is FAIL (or UNDECIDED where that fails).
-
-    Args:
-        verdict: The verdict.
-        lost: One line per doc that was lost, as far as they are shown.
-    """
-
-    def __init__(self, verdict: Verdict, lost: Sequence[str] = ()) -> None:
-        self.verdict = verdict
-        lines = [f"{verdict.outcome} {verdict.task}: {verdict.reason}", *lost, *verdict.notes]
-        super().__init__("\n".join(lines))
-
-
-class GateError(AssertionError):
-    """A gate cannot say anything about the model: its verdict is ERROR."""
-
-    def __init__(self, verdict: Verdict) -> None:
-        self.verdict = verdict
-        super().__init__("\n".join([f"ERROR {verdict.task}: {verdict.reason}", *verdict.notes]))
-
-
-class PartFailed(AssertionError):
-    """Requests of a part failed for good.
-
-    Args:
-        failed: Ids and failures of the docs without an answer.
-        total: Docs in the part.
-    """
-
-    def __init__(self, failed: Sequence[tuple[int, str]], total: int) -> None:
-        shown = [f"  doc {doc_id}: {failure}" for doc_id, failure in failed[:LOST_SHOWN]]
-        if len(failed) > LOST_SHOWN:
-            shown.append(f"  … and {len(failed) - LOST_SHOWN} more")
-        head = f"{len(failed)} of {total} docs got no answer; the others are scored"
-        super().__init__("\n".join([head, *shown]))
-
-
-def failed_docs(samples: Sequence[Sample]) -> list[tuple[int, str]]:
-    """Return id and failure of every doc that got no answer."""
-    records = [DocRecord.of(sample) for sample in samples if sample.outcome == "failed"]
-    return [(record.doc_id, record.failure or "no answer") for record in records]
-
-
 @dataclass
 class Judge:
     """Judges the gates of a run, in the process that sees everything.
 
     Attributes:
         ledger: What was measured.
-        updated: Gates whose baseline was written, with the file.
+        updates: Writes the baselines of gates that are not to be judged.
     """
 
     ledger: Ledger
-    updated: dict[tuple[str, str], str] = field(default_factory=dict)
-    _replaced: dict[Path, Baseline | None] = field(default_factory=dict)
+    updates: BaselineUpdates = field(default_factory=BaselineUpdates)
 
     def judge(
         self, plan: TaskPlan, gate: GatePlan, task: Task, unavailable: str | None = None
@@ -120,7 +60,7 @@ class Judge:
             unavailable: Why there is no model, if so.
 
         Raises:
-            NotJudged: No model, or no baseline for a gate that nobody asked for.
+            NotJudged: No model, no number, or no baseline for a gate that nobody asked for.
         """
         measured = self.ledger.tasks.get(plan.key)
         if unavailable is not None and (measured is None or measured.missing):
@@ -129,6 +69,8 @@ class Judge:
             return self._incomplete(plan, gate, measured)
         try:
             scores = metric_scores(measured, gate, task)
+            if not task.has_number(gate.key.partition(",")[0]):
+                raise NotJudged(f"{gate.key} has no number: its aggregation gives none")
             now = current_baseline(plan, measured)
             if is_updated(plan, gate):
                 return self._update(plan, gate, scores, now)
@@ -171,22 +113,9 @@ class Judge:
     def _update(
         self, plan: TaskPlan, gate: GatePlan, scores: MetricScores, now: Baseline
     ) -> Verdict:
-        """Write this gate's metric; others stay if they were measured the same way."""
-        there = _readable_baseline(plan.baseline)
-        metrics = {}
-        if there is not None and not stale_fields(there, now):
-            metrics = dict(there.metrics)
-        accepted = BaselineMetric.from_scores(scores)
-        metrics[gate.key] = accepted
-        # Gates of one task write one after the other, in any order; "previous" is before them all.
-        previous = self._replaced.setdefault(plan.baseline, there)
-        old = {k: m.value for k, m in previous.metrics.items()} if previous is not None else {}
-        origin = replace(now.by, previous=old, reason=plan.config.update_reason)
-        write_baseline(plan.baseline, replace(now, metrics=metrics, by=origin))
-        self.updated[plan.key, gate.key] = str(plan.baseline)
-        before = old.get(gate.key)
+        value, before = self.updates.write(plan, gate, scores, now)
         was = "" if before is None else f", was {before:.4f}"
-        reason = f"baseline written: {gate.key} {accepted.value:.4f}{was}, n={scores.n}"
+        reason = f"baseline written: {gate.key} {value:.4f}{was}, n={scores.n}"
         return replace(_measured(plan, gate, scores, reason, "PASS"), baseline=before)
 
     def _incomplete(self, plan: TaskPlan, gate: GatePlan, measured: TaskLedger | None) -> Verdict:
@@ -206,25 +135,25 @@ class Judge:
             for doc in self.ledger.tasks[plan.key].docs
             if doc.doc_id in wanted
         ]
-        rest = len(lines) - LOST_SHOWN
-        return [*lines[:LOST_SHOWN], *([f"  … and {rest} more"] if rest > 0 else [])]
+        rest = len(lines) - DOCS_SHOWN
+        return [*lines[:DOCS_SHOWN], *([f"  … and {rest} more"] if rest > 0 else [])]
 
 
 def metric_scores(measured: TaskLedger, gate: GatePlan, task: Task) -> MetricScores:
     """Return what a gate needs of a task's docs.
 
+    A task may give a metric for some docs only, as MME gives each doc that of its category. Such a
+    metric is made of these docs; a doc without an answer may be one of them.
+
     Raises:
-        LmmError: No doc has a score for the gate's metric, or its aggregation failed.
+        LmmError: No answered doc has a score for the gate's metric, or its aggregation failed.
     """
-    docs = list(measured.docs)
-    # A doc is truncated without a score when its prompt was too long to be put.
-    answered = [doc for doc in docs if doc.scores or doc.outcome not in ("failed", "truncated")]
-    without = [doc.doc_id for doc in answered if gate.key not in doc.scores]
-    if without:
-        ids = ", ".join(map(str, without[:LOST_SHOWN]))
-        raise BaselineError(
-            f"metric {gate.key} was not measured on {len(without)} of {len(docs)} docs: {ids}"
-        )
+    answered = [doc for doc in measured.docs if _is_answered(doc)]
+    if answered and not any(gate.key in doc.scores for doc in answered):
+        known = measured.metric_keys()
+        message = f"metric {gate.key} was not measured: {', '.join(known) or 'no score'}."
+        raise BaselineError(message + nearest(gate.key, known))
+    docs = [doc for doc in measured.docs if gate.key in doc.scores or not _is_answered(doc)]
     result = measured.result(gate.key, task) if answered else None
     clustered = any(doc.cluster is not None for doc in docs)
     return MetricScores(
@@ -242,40 +171,9 @@ def metric_scores(measured: TaskLedger, gate: GatePlan, task: Task) -> MetricSco
     )
 
 
-def current_baseline(plan: TaskPlan, measured: TaskLedger) -> Baseline:
-    """Return the baseline that this run would write, without metrics."""
-    docs = sorted(measured.docs, key=lambda doc: doc.doc_id)
-    about = measured.about
-    print_ = about["fingerprint"]
-    return Baseline(
-        key=BaselineKey(plan.name, plan.config.variant, plan.suite),
-        docs=BaselineDocs(
-            ids=tuple(doc.doc_id for doc in docs),
-            data_sha256=combined_sha256(doc.doc_hash for doc in docs),
-            prompt_sha256=combined_sha256(doc.prompt_hash for doc in docs),
-            target_sha256=combined_sha256(doc.target_hash for doc in docs),
-            task_version=print_.get("task_version") or None,
-            scorer_version=print_.get("scorer_version") or None,
-        ),
-        run=BaselineRun(
-            dialect=print_.get("dialect"),
-            message_format=print_.get("message_format"),
-            num_fewshot=print_.get("num_fewshot"),
-            gen_kwargs=print_.get("gen_kwargs", {}),
-            chat_template_sha256=print_.get("chat_template_sha256"),
-            settings=print_.get("settings", {}),
-            model=about["model"],
-            versions={"pytest-lmmeval": version("pytest-lmmeval")},
-            limit=plan.config.limit,
-        ),
-        quality=BaselineQuality(
-            measured.counts.failed, measured.counts.truncated, measured.counts.unparsed
-        ),
-        by=BaselineOrigin(
-            date=datetime.datetime.now(datetime.UTC).date().isoformat(),
-            commit=os.environ.get("GITHUB_SHA") or os.environ.get("CI_COMMIT_SHA"),
-        ),
-    )
+def _is_answered(doc: DocRecord) -> bool:
+    # A doc is truncated without a score when its prompt was too long to be put.
+    return bool(doc.scores) or doc.outcome not in ("failed", "truncated")
 
 
 def _without_digests(now: Baseline, then: Baseline) -> Baseline:
@@ -286,23 +184,6 @@ def _without_digests(now: Baseline, then: Baseline) -> Baseline:
     """
     digests = ("data_sha256", "prompt_sha256", "target_sha256")
     return replace(now, docs=replace(now.docs, **{d: getattr(then.docs, d) for d in digests}))
-
-
-def _readable_baseline(path: Path) -> Baseline | None:
-    """Return the baseline there; a damaged one (a merge conflict, say) is as good as none."""
-    try:
-        return read_baseline(path)
-    except BaselineError:
-        return None
-
-
-def is_updated(plan: TaskPlan, gate: GatePlan) -> bool:
-    """Whether the user asked for this gate's baseline to be written."""
-    glob = plan.config.update_baseline
-    if glob is None:
-        return False
-    names = (plan.name, gate.key, f"{plan.name}::{gate.key}", f"{plan.key}::{gate.key}")
-    return any(fnmatch.fnmatchcase(name, glob) for name in names)
 
 
 def _measured(

@@ -86,6 +86,7 @@ class ModelPool:
             batch_size=plan.batch_size,
             max_batch_size=plan.max_batch_size,
             device=device,
+            chat_template=plan.chat_template,
         )
 
     def _launch(self, server: Mapping[str, Any]) -> dict[str, str]:

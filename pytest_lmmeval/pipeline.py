@@ -11,12 +11,12 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures as cf
 import threading
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
 from pytest_lmmeval.dispatcher import Dispatcher
-from pytest_lmmeval.models.base import LM
+from pytest_lmmeval.models.base import LM, AsyncLM, Need
 from pytest_lmmeval.records import Sample
 from pytest_lmmeval.shards import Progress, Run, Shard
 
@@ -52,6 +52,16 @@ class Pipeline:
         self._thread = threading.Thread(target=loop.run_forever, name="lmm-pipeline", daemon=True)
         self._thread.start()
         self._wait_for(self._dispatcher.start())
+
+    def require(self, needs: Iterable[Need]) -> None:
+        """Check by asking that the started model does what a task needs; once for each need.
+
+        Raises:
+            Unsupported: It does not.
+        """
+        if isinstance(self.model, AsyncLM):
+            for need in needs:
+                self._wait_for(self.model.probe(need))
 
     def submit(self, shards: Sequence[Shard]) -> None:
         """Queue those shards that are not queued yet, behind those that are."""

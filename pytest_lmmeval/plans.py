@@ -18,7 +18,7 @@ from pytest_lmmeval.gates.baseline_file import baseline_path
 from pytest_lmmeval.gates.rules import GateRule
 from pytest_lmmeval.options import RunConfig
 from pytest_lmmeval.tasks.config import TaskConfig
-from pytest_lmmeval.tasks.together import scored_together
+from pytest_lmmeval.tasks.scored_together import scored_together
 
 if TYPE_CHECKING:
     from pytest_lmmeval.tasks.groups import SelectedGroup
@@ -40,6 +40,7 @@ class ModelPlan:
         batch_size: Overrides the model's own.
         max_batch_size: Upper bound of an automatic batch size.
         device: Overrides the model's own.
+        chat_template: Name of the template that prompts go through.
     """
 
     name: str
@@ -48,11 +49,12 @@ class ModelPlan:
     batch_size: int | str | None = None
     max_batch_size: int | None = None
     device: str | None = None
+    chat_template: str | None = None
 
     @property
     def key(self) -> str:
         """Tells this plan from others, so that equal ones share one model; shows no argument."""
-        options = (self.batch_size, self.max_batch_size, self.device)
+        options = (self.batch_size, self.max_batch_size, self.device, self.chat_template)
         whole = repr((self.name, sorted(self.args.items()), self.server, options))
         return hashlib.sha256(whole.encode(errors="backslashreplace")).hexdigest()
 
@@ -159,6 +161,7 @@ def run_model(config: RunConfig) -> ModelPlan | None:
         batch_size=config.batch_size,
         max_batch_size=config.max_batch_size,
         device=config.device,
+        chat_template=config.chat_template,
     )
 
 
@@ -183,7 +186,7 @@ def check_model(config: RunConfig, *, complete: bool) -> None:
         option = "--lmm-model-args"
         plan = run_model(config)
         if plan is not None and complete:
-            create_model(plan.name, plan.args)
+            create_model(plan.name, plan.args, chat_template=plan.chat_template)
     except UsageError as error:
         raise UsageError(f"{option}: {error}") from None
 

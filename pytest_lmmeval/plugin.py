@@ -153,8 +153,20 @@ def lmm_evaluate(lmm_model: LM, pytestconfig: pytest.Config) -> Callable[..., Ta
     Keyword arguments are settings as the options have them (``limit``, ``num_fewshot``, …), and win
     over them.
     """
+    # Deferred: an unrelated session has no use for it.
+    from pytest_lmmeval.errors import LmmError
+
     run = run_of(pytestconfig)
-    return lambda task, **settings: run.evaluate(lmm_model, task, settings)
+
+    def evaluate(task: str, **settings: Any) -> TaskEvaluation:
+        __tracebackhide__ = True
+        try:
+            return run.evaluate(lmm_model, task, settings)
+        except LmmError as error:
+            # It says all there is to say; the way through this package says nothing.
+            raise error.with_traceback(None) from None
+
+    return evaluate
 
 
 @pytest.fixture

@@ -11,18 +11,20 @@ from typing import Any
 
 import pytest
 
+from pytest_lmmeval.baseline_updates import is_updated
 from pytest_lmmeval.errors import LmmError, TaskUnavailable, Unsupported, UsageError
 from pytest_lmmeval.evaluations import TaskEvaluation
 from pytest_lmmeval.evaluator import (
     choose_tasks,
     describe,
     evaluate,
+    needs,
     open_pipeline,
     open_task,
     unsupported,
 )
 from pytest_lmmeval.findings import Findings
-from pytest_lmmeval.judging import Judge, NotJudged, is_updated
+from pytest_lmmeval.judging import Judge, NotJudged
 from pytest_lmmeval.ledger import Ledger, PartResult
 from pytest_lmmeval.model_pool import ModelPool, Worker
 from pytest_lmmeval.models.base import LM
@@ -72,6 +74,7 @@ class BenchmarkRun:
         self._found = Findings(self.ledger, self.plans, self._scorer)
         self._tasks: dict[str, Task] = {}
         self._refused: dict[str, LmmError] = {}
+        self._told: dict[tuple[str, str], str] = {}
         self._pipelines: dict[int, Pipeline] = {}
         self._opening = threading.Lock()
         self._of_plan: dict[str, Pipeline] = {}
@@ -122,8 +125,10 @@ class BenchmarkRun:
             try:
                 if problem := unsupported(plan.task, model):
                     raise Unsupported(problem)
-                task = open_task(plan.task, plan.config, model)
+                args = None if plan.model is None else plan.model.args
+                task = open_task(plan.task, plan.config, model, args)
                 task.check_requirements()
+                self.pipeline(model).require(needs(task))
             except LmmError as error:
                 self._refused[plan.key] = error
                 raise
@@ -171,6 +176,10 @@ class BenchmarkRun:
                 shards.append(self._shard(part, model))
         return shards
 
+    def first_to_tell(self, plan: TaskPlan, name: str, problem: str) -> str:
+        """Return the name of the plan's part that was the first to have this problem."""
+        return self._told.setdefault((plan.key, problem), name)
+
     def result(self, part: Part, samples: Sequence[Sample]) -> PartResult:
         """Return what the part's report carries to the process that sees everything."""
         plan = part.plan
@@ -211,7 +220,7 @@ class BenchmarkRun:
             if skipped.measured is not None:
                 self._enter(plan, gate, task, skipped.measured, "no baseline")
             raise
-        written = (plan.key, gate.key) in self._judge.updated
+        written = (plan.key, gate.key) in self._judge.updates.written
         self._enter(plan, gate, task, verdict, "written" if written else "")
         return verdict
 

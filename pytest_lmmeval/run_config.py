@@ -108,6 +108,12 @@ class RunConfig:
             )
 
     @property
+    def chat_template(self) -> str | None:
+        """The name of the chat template to apply, if one was named."""
+        named = self.apply_chat_template
+        return named if isinstance(named, str) else None
+
+    @property
     def forced_dialect(self) -> Peer | None:
         """The dialect that all tasks shall follow; None leaves it to each task."""
         return self.dialect or self.parity

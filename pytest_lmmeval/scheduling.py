@@ -74,7 +74,7 @@ class GateScheduling:
         if not any(nodeid.partition("::")[0].endswith((".yaml", ".yml")) for nodeid in collection):
             return {}
         # Deferred: a session without benchmarks must not pay for these.
-        from pytest_lmmeval.rebuilding import gates_among
+        from pytest_lmmeval.controller_gates import gates_among
 
         return gates_among(collection, self._session)
 

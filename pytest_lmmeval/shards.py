@@ -1,13 +1,16 @@
-"""Slices of tasks' docs, which are what the pipeline is given and gives back."""
+"""Slices of tasks' docs, which the pipeline is given and gives back, and their requests."""
 
 from __future__ import annotations
 
 import concurrent.futures as cf
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from pytest_lmmeval.records import Instance, Response, Sample
+
+# What two identical requests have in common: whose answers may be mixed, and what is asked.
+Key: TypeAlias = "tuple[object, bytes]"
 
 
 class Source(Protocol):
@@ -89,3 +92,22 @@ class Run:
         if not self.result.done():
             self.responses.clear()
             self.result.set_exception(error)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One instance on its way.
+
+    Attributes:
+        run: The shard it belongs to.
+        instance: The request.
+        position: Its place among its doc's.
+        key: What identical requests have in common; None for one that is always asked.
+        alone: Whether it is asked even if an identical one is in flight.
+    """
+
+    run: Run
+    instance: Instance
+    position: int
+    key: Key | None = None
+    alone: bool = False

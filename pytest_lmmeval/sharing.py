@@ -14,14 +14,10 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TypeAlias
 
-from pytest_lmmeval.batching import Request
 from pytest_lmmeval.records import Instance, Message, Part, Response, TextPart
+from pytest_lmmeval.shards import Key, Request
 from pytest_lmmeval.tasks.values import media_digest
-
-# What two identical requests have in common: whose answers may be mixed, and what is asked.
-Key: TypeAlias = "tuple[object, bytes]"
 
 DETERMINISTIC = frozenset({"loglikelihood", "loglikelihood_rolling"})
 # About 25 MB of answers; beyond, the one that was not wanted for longest is asked again.

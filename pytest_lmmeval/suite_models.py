@@ -39,7 +39,7 @@ def plan_model(name: str, written: Mapping[str, Any], config: RunConfig) -> Mode
         options[option] = None if option in args else getattr(config, option)
     if "model_args" in config.by_command_line:
         args |= parse_arguments(config.model_args)
-    return ModelPlan(name, args, server, **options)
+    return ModelPlan(name, args, server, chat_template=config.chat_template, **options)
 
 
 def check_plan(plan: ModelPlan) -> None:
@@ -57,4 +57,4 @@ def check_plan(plan: ModelPlan) -> None:
     with warnings.catch_warnings():
         # What is worth a warning is told when the model is made to be used.
         warnings.simplefilter("ignore")
-        create_model(plan.name, args)
+        create_model(plan.name, args, chat_template=plan.chat_template)

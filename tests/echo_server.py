@@ -54,6 +54,8 @@ class EchoModel:
             answer |= {"finish_reason": reason, "logprobs": None}
             if asked.get("echo") and asked.get("logprobs"):
                 answer["logprobs"] = self._echoed([*tokens, *new])
+            elif asked.get("logprobs"):
+                answer["logprobs"] = {"token_logprobs": self._of_new(tokens, new)}
             answers.append((answer, len(tokens), len(new)))
         return {
             "model": MODEL,
@@ -98,6 +100,10 @@ class EchoModel:
             }
             if asked.get("return_logprob"):
                 meta |= self._native(tokens, start)
+                found = zip(
+                    self._of_new(tokens, new), new, strict=False
+                )  # a fault may hold them back
+                meta["output_token_logprobs"] = [[value, token, None] for value, token in found]
             answers.append({"text": self._text(new, stops), "meta_info": meta})
         return answers[0] if single else answers
 
@@ -134,6 +140,10 @@ class EchoModel:
         for stop in stops:
             text = text.split(stop, 1)[0]
         return text
+
+    def _of_new(self, tokens: Sequence[int], new: Sequence[int]) -> list[float]:
+        rows = self._logprobs([*tokens, *new])[len(tokens) - 1 : -1]
+        return [float(row[token]) for row, token in zip(rows, new, strict=True)]
 
     def _echoed(self, tokens: Sequence[int]) -> dict[str, Any]:
         logprobs = self._logprobs(tokens)[:-1]

@@ -23,6 +23,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal, Self, TypeAlias
 
+from pytest_lmmeval.models.image_probe import QUESTION
+
 MODEL = "test-model"
 
 
@@ -130,6 +132,8 @@ class ScriptedServer:
         key: If given, requests without it as bearer token get 401.
         port: A port, or 0 for a free one.
         missing: Whether there is no API: whatever is posted gets 404.
+        sees_probes: Whether the script answers the image probe's questions too. Otherwise they get
+            an answer that tells nothing, and are not among ``requests``.
     """
 
     def __init__(
@@ -140,8 +144,10 @@ class ScriptedServer:
         key: str | None = None,
         port: int = 0,
         missing: bool = False,
+        sees_probes: bool = False,
     ) -> None:
         self.script = script
+        self.sees_probes = sees_probes
         self.missing = missing
         self.models = models
         self.key = key
@@ -254,6 +260,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(Reply(status=404, body=b"<h1>Not Found</h1>"))
         elif body == b"{}":
             self._send(Reply(status=400, body={"error": {"message": "'messages' is required"}}))
+        elif not owner.sees_probes and QUESTION.encode() in body:
+            self._send(Reply("a picture"))
         else:
             headers = {name.lower(): value for name, value in self.headers.items()}
             with owner.in_flight():

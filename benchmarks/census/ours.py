@@ -20,7 +20,8 @@ from census.sandbox import confine
 from pytest_lmmeval.errors import LmmError
 from pytest_lmmeval.records import ImagePart, Instance, Message, TextPart
 from pytest_lmmeval.tasks.calls import user_function
-from pytest_lmmeval.tasks.config import TaskConfig, load_config
+from pytest_lmmeval.tasks.config import TaskConfig
+from pytest_lmmeval.tasks.config_reader import load_config
 from pytest_lmmeval.tasks.data import TaskData
 from pytest_lmmeval.tasks.fieldset import FieldSet
 from pytest_lmmeval.tasks.functions import FunctionRef, Functions

@@ -82,10 +82,7 @@ def paired_interval(
     Raises:
         ValueError: There are no docs, or the sequences differ in length.
     """
-    n = len(baseline)
-    if n == 0 or len(current) != n or (clusters is not None and len(clusters) != n):
-        raise ValueError(_UNPAIRED)
-    differences = [now - then for then, now in zip(baseline, current, strict=True)]
+    differences = _differences(baseline, current, clusters)
     observed = {*baseline, *current}
     binary = scale is not None and observed <= {0.0, scale}
     if binary and clusters is None:
@@ -93,6 +90,15 @@ def paired_interval(
         return _bonett_price(differences, scale, level)
     span = scale if scale is not None else max(observed) - min(observed)
     return _robust_t(differences, clusters, level, span, binary=binary)
+
+
+def _differences(
+    baseline: Sequence[float], current: Sequence[float], clusters: Sequence[Hashable] | None
+) -> list[float]:
+    n = len(baseline)
+    if n == 0 or len(current) != n or (clusters is not None and len(clusters) != n):
+        raise ValueError(_UNPAIRED)
+    return [now - then for then, now in zip(baseline, current, strict=True)]
 
 
 def _bonett_price(differences: Sequence[float], scale: float, level: float) -> Interval:
@@ -215,11 +221,8 @@ def bootstrap_interval(
     Raises:
         ValueError: There are no docs, or the sequences differ in length.
     """
-    n = len(baseline)
-    if n == 0 or len(current) != n or (clusters is not None and len(clusters) != n):
-        raise ValueError(_UNPAIRED)
-    differences = [now - then for then, now in zip(baseline, current, strict=True)]
-    labels = list(range(n)) if clusters is None else list(clusters)
+    differences = _differences(baseline, current, clusters)
+    labels = list(range(len(differences))) if clusters is None else list(clusters)
     groups = len(set(labels))
     pairs = list(zip(baseline, current, strict=True))
     low, high = ends or (min(*baseline, *current), max(*baseline, *current))
@@ -235,7 +238,7 @@ def bootstrap_interval(
         low=low if known else -math.inf,
         high=high if known else math.inf,
         se=se if known else math.inf,
-        n=n,
+        n=len(differences),
         groups=groups,
         churn=_churn(differences),
         binary=False,

@@ -19,14 +19,15 @@ from typing import Any, ClassVar
 
 import orjson
 
-from pytest_lmmeval.errors import RequestError, UsageError
+from pytest_lmmeval.errors import ModelUnavailable, RequestError, UsageError
 from pytest_lmmeval.models.answers import Details, openai_details
 from pytest_lmmeval.models.endpoint import EndpointLM
-from pytest_lmmeval.models.failures import server_message
+from pytest_lmmeval.models.failures import AttemptError, server_message
 from pytest_lmmeval.models.generation import DEFAULT_MAX_TOKENS, cut_at_stops
 from pytest_lmmeval.models.grouping import Grouper
 from pytest_lmmeval.models.messages import has_images
 from pytest_lmmeval.models.prompts import Prompt, PromptBuilder
+from pytest_lmmeval.models.rolling import summed_windows
 from pytest_lmmeval.models.tokenizing import TokenizingLM
 from pytest_lmmeval.models.truncation import Policy, read_policy
 from pytest_lmmeval.records import Instance, RequestType, Response
@@ -176,6 +177,11 @@ class TemplateAPI(TokenizingLM):
     async def astart(self) -> None:
         """Check the server, and load the tokenizer; see ``EndpointLM``."""
         await super().astart()
+        reads = self.context_length
+        if self.max_length is not None and reads is not None and self.max_length >= reads:
+            raise ModelUnavailable(
+                f"max_length={self.max_length + 1}, and {self.address.base} reads {reads} tokens"
+            )
         if not self._has_own_form:
             self._prompts = await asyncio.to_thread(PromptBuilder, self)
 
@@ -196,7 +202,38 @@ class TemplateAPI(TokenizingLM):
         if any(prompt.content is None for prompt in prompts):
             return Response(truncated=sum(prompt.dropped for prompt in prompts))
         answers = await asyncio.gather(*(self._groups.ask(prompt) for prompt in prompts))
-        return _summed(answers) if request.request_type == "loglikelihood_rolling" else answers[0]
+        is_document = request.request_type == "loglikelihood_rolling"
+        return summed_windows(answers) if is_document else answers[0]
+
+    async def ask_once(
+        self, request: Instance, extra: Mapping[str, Any] | None = None
+    ) -> tuple[Response, Any]:
+        """Return the response to a request that is sent once; see ``EndpointLM``."""
+        if self._has_own_form:
+            return await super().ask_once(request, extra)
+        prompts = self._prompts.build(request)
+        answer = await self._post_once(self._payload(prompts), extra)
+        return self._read(prompts, answer)[0], answer
+
+    def count_tokens(self, text: str) -> int | None:
+        """Return the number of a text's tokens; see ``EndpointLM``."""
+        return len(self.tok_encode(text, add_special_tokens=False)) if self.has_tokenizer else None
+
+    async def count_tokens_there(self, text: str) -> int | None:
+        """Return how many tokens the server makes of a text; see ``EndpointLM``."""
+        sent = {"until": [], "max_gen_toks": 1, "temperature": 0}
+        try:
+            payload = self._create_payload(text, generate=True, gen_kwargs=sent, seed=self.seed)
+            answer = await self._post_once(payload, None)
+            count = self.parse_details(answer, 1)[0]["usage"]["prompt_tokens"]
+        except (RequestError, AttemptError, *_UNREADABLE):
+            return None
+        return count if isinstance(count, int) else None
+
+    @property
+    def sends_no_bos(self) -> bool:  # type: ignore[override]  # a constant where there is no tokenizer
+        """Whether prompts go out as tokens without BOS; see ``EndpointLM``."""
+        return self.tokenized_requests and not self.add_bos_token
 
     def identity(self) -> dict[str, str]:
         """Return what ``TokenizingLM`` does, and how long a prompt may be."""
@@ -288,20 +325,3 @@ def _read_batch_size(size: int | str) -> int:
 
 def _copied(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {k: list(v) if isinstance(v, list) else v for k, v in arguments.items()}
-
-
-def _summed(windows: Sequence[Response]) -> Response:
-    """Return the response to a document from those to its windows."""
-    for window in windows:
-        if window.failure is not None:
-            return window
-    usage: dict[str, int] = {}
-    for window in windows:
-        for name, count in window.usage.items():
-            usage[name] = usage.get(name, 0) + count
-    return Response(
-        logprob=math.fsum(window.logprob or 0.0 for window in windows),
-        usage=usage,
-        latency=sum(window.latency for window in windows),
-        attempts=max((window.attempts for window in windows), default=0),
-    )

@@ -9,9 +9,12 @@ with a ``failure``, or a ``RequestError``; it never takes its siblings with it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from pytest_lmmeval.records import Instance, RequestType, Response
+
+# What a task may need of a model and an endpoint may only seem to do.
+Need: TypeAlias = Literal["image", "likelihood"]
 
 
 class LM:
@@ -32,12 +35,15 @@ class LM:
             need, and why. They are dropped with a warning, so that the peers' command lines work.
         refused_arguments: Those that would mean something that this model cannot do, and what to
             give instead.
+        names_chat_templates: Whether the argument ``chat_template`` picks, by its name, the template
+            that the model's prompts go through (``--lmm-apply-chat-template=NAME``).
     """
 
     request_types: ClassVar[frozenset[RequestType]] = frozenset({"generate_until"})
     modalities: ClassVar[frozenset[str]] = frozenset()
     unused_arguments: ClassVar[Mapping[str, str]] = {}
     refused_arguments: ClassVar[Mapping[str, str]] = {}
+    names_chat_templates: ClassVar[bool] = False
     chat: bool = False
     message_format: Literal["simple", "chat"] = "chat"
     batch_size: int = 1
@@ -116,6 +122,13 @@ class AsyncLM(LM):
 
     async def aclose(self) -> None:
         """Release what ``astart`` took. Called once, also after a failed ``astart``."""
+
+    async def probe(self, need: Need) -> None:
+        """Find out, by asking, whether the started model does what a task needs.
+
+        Raises:
+            Unsupported: It does not; the message says what it did instead.
+        """
 
     async def respond(self, request: Instance) -> Response:
         """Answer one request, with retries; a permanent failure is a response with ``failure``."""

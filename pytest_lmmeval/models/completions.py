@@ -5,7 +5,7 @@ Bodies are lm-eval's; docs/endpoints.md lists the few differences.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from pytest_lmmeval.errors import RequestError
@@ -37,6 +37,7 @@ class Completions(TemplateAPI):
     """A model behind ``/v1/completions``; the arguments are those of ``TemplateAPI``."""
 
     endpoint = "/completions"
+    logprobs_wanted: ClassVar[Mapping[str, Any]] = {"logprobs": 1}
     accepted: ClassVar[frozenset[str] | None] = _SAMPLING
 
     def _create_payload(

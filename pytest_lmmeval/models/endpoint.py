@@ -14,11 +14,12 @@ import orjson
 
 from pytest_lmmeval.errors import ModelUnavailable, RequestError, UsageError
 from pytest_lmmeval.models.addresses import Address
-from pytest_lmmeval.models.base import AsyncLM
+from pytest_lmmeval.models.base import AsyncLM, Need
 from pytest_lmmeval.models.credentials import Scrubber, find_key
 from pytest_lmmeval.models.failures import shortened
 from pytest_lmmeval.models.messages import has_images
 from pytest_lmmeval.models.preflight import Preflight
+from pytest_lmmeval.models.probing import Prober
 from pytest_lmmeval.models.retries import Outage, RetryPolicy
 from pytest_lmmeval.models.sending import Sender
 from pytest_lmmeval.models.transport import Limits, Transport
@@ -59,18 +60,24 @@ class EndpointLM(AsyncLM):
         header: Further HTTP headers.
         verify_certificate: Whether the server's TLS certificate is checked.
         ca_cert_path: A bundle of certificates to check it against.
+        probe: Whether the endpoint is asked what it can do before tasks that need likelihoods or
+            images; see ``probing``.
 
     Attributes:
         endpoint: The path below the base URL that requests go to; "" if ``base_url`` has it.
         root: The path of a base URL that is given without one.
         key_variable: The environment variable that may hold the key.
         url_variables: Those that may hold the base URL.
+        logprobs_wanted: Further fields of a body that ask for the log-probabilities of what is
+            generated, where the API has them.
     """
 
     endpoint: ClassVar[str]
     root: ClassVar[str] = "/v1"
     key_variable: ClassVar[str] = "OPENAI_API_KEY"
     url_variables: ClassVar[Sequence[str]] = ("OPENAI_API_BASE", "OPENAI_BASE_URL")
+    logprobs_wanted: ClassVar[Mapping[str, Any]] = {}
+    sends_no_bos = False
 
     def __init__(
         self,
@@ -93,6 +100,7 @@ class EndpointLM(AsyncLM):
         header: dict[str, Any] | None = None,
         verify_certificate: bool = True,
         ca_cert_path: str | None = None,
+        probe: bool = True,
     ) -> None:
         if not model:
             raise UsageError("the argument 'model' is missing: the model's name at the server")
@@ -123,6 +131,9 @@ class EndpointLM(AsyncLM):
         self._sender: Sender | None = None
         self._encoders: cf.ThreadPoolExecutor | None = None
         self.engine: str | None = None
+        self.context_length: int | None = None
+        self._is_probed = probe
+        self._prober: Prober | None = None
 
     # For subclasses.
 
@@ -190,7 +201,7 @@ class EndpointLM(AsyncLM):
             self._scrub,
             self._limits.connections,
         )
-        self.engine = await Preflight(
+        served = await Preflight(
             self._transport,
             self.address,
             self.endpoint,
@@ -198,6 +209,46 @@ class EndpointLM(AsyncLM):
             patience=self.startup_timeout,
             key_variable=self.key_variable,
         ).run(self.model)
+        self.engine, self.context_length = served.engine, served.context_length
+        self._prober = Prober(self, self.address.base, self._scrub) if self._is_probed else None
+
+    async def probe(self, need: Need) -> None:
+        """Find out, by asking, whether the endpoint does what a task needs; once for each need.
+
+        Raises:
+            Unsupported: It does not; the message says what it did instead.
+        """
+        if self._prober is not None:
+            await self._prober.require(need)
+
+    async def ask_once(
+        self, request: Instance, extra: Mapping[str, Any] | None = None
+    ) -> tuple[Response, Any]:
+        """Return the response to a request that is sent once, and the JSON it was read from.
+
+        Args:
+            request: The request.
+            extra: Further fields of its body.
+
+        Raises:
+            RequestError: It cannot be put, or the answer cannot be read.
+            AttemptError: There is no answer.
+        """
+        answer = await self._post_once(self.create_payload(request), extra)
+        return self.parse_response(request, answer), answer
+
+    def count_tokens(self, text: str) -> int | None:
+        """Return the number of a text's tokens, special ones left out; None without a tokenizer."""
+        return None
+
+    async def count_tokens_there(self, text: str) -> int | None:
+        """Return how many tokens the server makes of a text, None if it does not tell."""
+        return None
+
+    async def _post_once(self, payload: Mapping[str, Any], extra: Mapping[str, Any] | None) -> Any:
+        assert self._transport is not None, "the model was not started"
+        body = self._dump({**payload, **(extra or {})})
+        return await self._transport.request("POST", self.address.url(self.endpoint), body)
 
     async def aclose(self) -> None:
         """Close all connections and threads."""

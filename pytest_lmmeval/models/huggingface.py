@@ -87,6 +87,7 @@ class HFText(LM):
     )
     unused_arguments: ClassVar[Mapping[str, str]] = UNUSED
     refused_arguments: ClassVar[Mapping[str, str]] = REFUSED
+    names_chat_templates: ClassVar[bool] = True
 
     def __init__(
         self,

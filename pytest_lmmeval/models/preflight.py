@@ -12,6 +12,7 @@ import fnmatch
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pytest_lmmeval.errors import ModelUnavailable, nearest
@@ -24,6 +25,19 @@ _POLL_EVERY = 0.25
 _NOT_HERE = frozenset({404, 405, 501})
 _ENGINES = frozenset({"vllm", "sglang", "llamacpp"})
 _MODELS_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class Served:
+    """What a server tells of itself, where it does.
+
+    Attributes:
+        engine: Its kind.
+        context_length: Tokens of prompt and answer together that its model reads.
+    """
+
+    engine: str | None
+    context_length: int | None
 
 
 class Preflight:
@@ -55,8 +69,8 @@ class Preflight:
         self._key_variable = key_variable
         self._patience = patience
 
-    async def run(self, model: str) -> str | None:
-        """Check the server for ``model`` and return the engine's name where it tells.
+    async def run(self, model: str) -> Served:
+        """Check the server for ``model`` and return what it tells of itself.
 
         Raises:
             ModelUnavailable: One line that says what is wrong and what to do.
@@ -65,7 +79,7 @@ class Preflight:
         await self._probe_endpoint()
         engines = {str(entry.get("owned_by", "")) for entry in served} & _ENGINES
         _check_name(model, served, self._address.base, strict=bool(engines))
-        return min(engines, default=None)
+        return Served(min(engines, default=None), _context_length(model, served))
 
     async def _list_models(self) -> Any:
         """Return what ``/models`` says; None where the server has no usable list."""
@@ -134,6 +148,13 @@ def _entries(listing: Any) -> Sequence[Mapping[str, Any]]:
     """Return the entries of a model list in OpenAI's shape, or of a bare list of them."""
     found = listing.get("data") if isinstance(listing, dict) else listing
     return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
+
+
+def _context_length(model: str, entries: Sequence[Mapping[str, Any]]) -> int | None:
+    """Return the context of ``model``, as vLLM and SGLang tell it, or llama.cpp of each slot."""
+    own = [entry for entry in entries if entry.get("id") == model] or entries
+    found = [entry.get("max_model_len") or (entry.get("meta") or {}).get("n_ctx") for entry in own]
+    return found[0] if len(found) == 1 and isinstance(found[0], int) else None
 
 
 def _check_name(

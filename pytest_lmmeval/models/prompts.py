@@ -15,7 +15,7 @@ from pytest_lmmeval.models.rolling import rolling_windows
 from pytest_lmmeval.models.truncation import Policy, fit
 from pytest_lmmeval.records import Instance, Message, TextPart
 
-_ROLLING_LENGTH = 2048  # lm-eval's, where neither the user nor the server says more
+_ROLLING_LENGTH = 2048  # lm-eval's, unless the server reads less
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,7 @@ class Reader(Protocol):
     tokenized_requests: bool
     truncation: Policy
     max_length: int | None
+    context_length: int | None
     max_gen_toks: int | None
     accepted: ClassVar[frozenset[str] | None]
 
@@ -162,7 +163,8 @@ class PromptBuilder:
 
     def _windows(self, request: Instance) -> list[Prompt]:
         encoder = self._tokens()
-        length = self._model.max_length or _ROLLING_LENGTH - 1
+        told = self._model.context_length or _ROLLING_LENGTH
+        length = self._model.max_length or min(told, _ROLLING_LENGTH) - 1
         windows = rolling_windows(
             encoder.encode(self._text(request)),
             prefix_token=encoder.prefix_token,

@@ -94,6 +94,7 @@ def create_model(
     batch_size: int | str | None = None,
     max_batch_size: int | None = None,
     device: str | None = None,
+    chat_template: str | None = None,
 ) -> LM:
     """Construct the model ``name``; nothing is loaded or reached before its ``start``.
 
@@ -103,6 +104,7 @@ def create_model(
         batch_size: Passed on to a model that takes it, like the next two.
         max_batch_size: Upper limit where the model finds the batch size by itself.
         device: For example ``cuda:{worker}``.
+        chat_template: Name of the chat template, for a model that has them by name.
 
     Raises:
         UsageError: The name or an argument is unknown, missing or of the wrong type.
@@ -114,7 +116,13 @@ def create_model(
         "batch_size": _as_number(batch_size),
         "max_batch_size": max_batch_size,
         "device": device,
+        "chat_template": chat_template,
     }
+    if chat_template is not None and not cls.names_chat_templates:
+        raise UsageError(
+            f"{name} has no chat templates by name, so --lmm-apply-chat-template takes no value "
+            f"here, not {chat_template!r}"
+        )
     for option, value in options.items():
         if value is None or option not in constructor.hints:
             continue

@@ -5,7 +5,10 @@ Pure Python: the same windows serve models in this process and those behind an e
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
+
+from pytest_lmmeval.records import Response
 
 
 def rolling_windows(
@@ -39,3 +42,20 @@ def rolling_windows(
         end = min(done + step, len(tokens))
         yield list(tokens[end - max_seq_len - 1 : done]), list(tokens[done:end])
         done = end
+
+
+def summed_windows(windows: Sequence[Response]) -> Response:
+    """Return the response to a document from those to its windows."""
+    for window in windows:
+        if window.failure is not None:
+            return window
+    usage: dict[str, int] = {}
+    for window in windows:
+        for name, count in window.usage.items():
+            usage[name] = usage.get(name, 0) + count
+    return Response(
+        logprob=math.fsum(window.logprob or 0.0 for window in windows),
+        usage=usage,
+        latency=sum(window.latency for window in windows),
+        attempts=max((window.attempts for window in windows), default=0),
+    )

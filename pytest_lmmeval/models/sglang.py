@@ -38,6 +38,7 @@ class SGLangGenerate(TemplateAPI):
 
     endpoint = "/generate"
     root = ""
+    logprobs_wanted: ClassVar[Mapping[str, Any]] = {"return_logprob": True}
     accepted: ClassVar[frozenset[str] | None] = _SAMPLING | {"seed"}
 
     def _create_payload(

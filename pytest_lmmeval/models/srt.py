@@ -25,7 +25,8 @@ _NO_VIDEO = "videos are not supported yet"
 # Those of the server's settings that decide what the model answers.
 _DECIDES = ("chat_template", "dtype", "quantization")
 
-_ARGUMENTS = {"command": "launch_command", "timeout": "launch_timeout"}
+# What says how to launch, and nothing of the server that would be there then.
+_HOW = frozenset({"command", "timeout"})
 
 
 class SRT(OpenAIChat):
@@ -179,7 +180,7 @@ class SRT(OpenAIChat):
             )
 
     def _warn_of_unused(self, base_url: str) -> None:
-        if self._for_launch:
-            names = ", ".join(_ARGUMENTS.get(name, name) for name in self._for_launch)
-            told = f"no effect of {names}: the server at {base_url} is used as it is"
+        names = [name for name in self._for_launch if name not in _HOW]
+        if names:
+            told = f"no effect of {', '.join(names)}: the server at {base_url} is used as it is"
             warnings.warn(LmmWarning(f"srt_api: {told}"), stacklevel=2)

@@ -7,6 +7,7 @@ a stopped run had measured stays on disk, and nothing waits in memory.
 from __future__ import annotations
 
 import datetime
+import hashlib
 import re
 import shutil
 from collections.abc import Mapping
@@ -16,6 +17,9 @@ from typing import Any
 from pytest_lmmeval.ledger import PartResult
 from pytest_lmmeval.options import RunConfig
 from pytest_lmmeval.results import sample_rows
+
+# Bytes that leave room for what is put around a name; file systems take 255.
+_LONGEST_NAME = 180
 
 
 class ResultFiles:
@@ -82,5 +86,9 @@ class ResultFiles:
 
 
 def file_name(text: str) -> str:
-    """Return a name that every file system takes."""
-    return re.sub(r"[^\w.@+=-]+", "__", text).strip("_") or "model"
+    """Return a name that every file system takes, also between others and with an ending."""
+    name = re.sub(r"[^\w.@+=-]+", "__", text).strip("_") or "model"
+    if len(name.encode()) <= _LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    return name.encode()[: _LONGEST_NAME - 9].decode(errors="ignore") + f"_{digest}"

@@ -28,6 +28,7 @@ class TaskData:
         functions: Its modules.
         data_map: Local folders that stand for hub names.
         trust_remote_code: Whether code of a hub repository may run.
+        model_args: The model's arguments, for ``custom_dataset``.
     """
 
     def __init__(
@@ -36,7 +37,9 @@ class TaskData:
         functions: Functions,
         data_map: Mapping[str, Path] | None = None,
         trust_remote_code: bool = False,
+        model_args: Mapping[str, Any] | None = None,
     ) -> None:
+        self._model_args = model_args or {}
         self._config = config
         self._functions = functions
         self._data_map = data_map or {}
@@ -45,6 +48,12 @@ class TaskData:
         self._splits: Mapping[str, Any] | None = None
         self._tables: dict[tuple[str, int], Table] = {}
         self._samples: Table | None = None
+
+    @property
+    def named_by(self) -> str:
+        """The key that says where the docs are."""
+        keys = ("custom_dataset", "dataset_kwargs")
+        return next((key for key in keys if key in self._config.origins), "dataset_path")
 
     @property
     def docs(self) -> Table:
@@ -147,8 +156,7 @@ class TaskData:
         try:
             return open_splits(source, self._data_map)
         except DataError as error:
-            key = "dataset_kwargs" if "dataset_kwargs" in config.origins else "dataset_path"
-            raise config.data_error(key, str(error)) from error
+            raise config.data_error(self.named_by, str(error)) from error
 
     def _custom(self, value: Function) -> Mapping[str, Any]:
         function = self._function(value, "custom_dataset")
@@ -156,6 +164,8 @@ class TaskData:
         given = {
             "config_source": str(self._config.source),
             **metadata,
+            # Later ones win, as they do there.
+            **self._model_args,
             **(self._config.dataset_kwargs or {}),
         }
         with seeded_for(self._config.task):

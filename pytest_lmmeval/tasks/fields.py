@@ -21,6 +21,7 @@ from pytest_lmmeval.tasks.config import TaskConfig
 from pytest_lmmeval.tasks.data import TaskData, missing_column
 from pytest_lmmeval.tasks.functions import FunctionRef, Functions, describe
 from pytest_lmmeval.tasks.model_arguments import Arguments, Extra, no_extra
+from pytest_lmmeval.tasks.schema import shown
 from pytest_lmmeval.tasks.templates import Template, UnknownColumn, compile_template
 from pytest_lmmeval.warnings import LmmWarning
 
@@ -82,7 +83,7 @@ class Field:
         """
         value = self.read(doc, doc_id)
         if not isinstance(value, str):
-            raise self.error(f"gave {value!r} ({type(value).__name__}), expected text", doc_id)
+            raise self.error(f"gave {shown(value)} ({type(value).__name__}), expected text", doc_id)
         return value
 
     def read_column(self, doc: Doc) -> Any:
@@ -190,7 +191,7 @@ class Field:
         if self.rule in ("choice", "media"):
             value = _literal(text, None)
             if not isinstance(value, list):
-                raise self.error(f"gave {text!r}, expected a list as Python writes it", doc_id)
+                raise self.error(f"gave {shown(text)}, expected a list as Python writes it", doc_id)
             return value
         return text
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from pytest_lmmeval.errors import TaskError
+from pytest_lmmeval.errors import LmmError, TaskError
 from pytest_lmmeval.tasks.config import TaskConfig
 from pytest_lmmeval.tasks.data import TaskData
 from pytest_lmmeval.tasks.fields import Doc, Field, Rule
 from pytest_lmmeval.tasks.functions import Functions
 from pytest_lmmeval.tasks.model_arguments import Extra, ModelArguments, no_extra
+from pytest_lmmeval.tasks.schema import shown
 
 
 class FieldSet:
@@ -82,6 +83,19 @@ class FieldSet:
             return False
         return isinstance(self.read_text(self._data.docs.row(0), 0), int)
 
+    @property
+    def shows_images(self) -> bool:
+        """Whether docs seem to have images, as far as that can be told without one of them.
+
+        Text tasks of lmms-eval have a ``doc_to_visual`` that gives an empty list, whatever the doc.
+        """
+        if self.visual is None or not self.visual.is_function:
+            return self.visual is not None or bool(self.images)
+        try:
+            return bool(self.visual.read({}))
+        except LmmError:
+            return True  # it looks for something in the doc
+
     def read_text(self, doc: Doc, doc_id: int | None) -> Any:
         """Return ``doc_to_text``: text, or an index into the choices; "" if the task has none."""
         return "" if self.text is None else self.text.read(doc, doc_id)
@@ -109,7 +123,7 @@ class FieldSet:
         if not isinstance(target, str):
             assert self.target is not None, "an empty target is text"
             kind = type(target).__name__
-            raise self.target.error(f"gave {target!r} ({kind}), expected text", doc_id)
+            raise self.target.error(f"gave {shown(target)} ({kind}), expected text", doc_id)
         return target
 
     def read_choices(self, doc: Doc, doc_id: int | None) -> list[str]:
@@ -121,9 +135,24 @@ class FieldSet:
         if self.choice is None:
             raise self.missing("doc_to_choice")
         choices = self.choice.read(doc, doc_id)
+        if hasattr(choices, "tolist"):  # a function may give NumPy's array
+            choices = choices.tolist()
         if not isinstance(choices, list | tuple):
-            raise self.choice.error(f"gave {choices!r}, expected a list", doc_id)
+            raise self.choice.error(f"gave {shown(choices)}, expected a list", doc_id)
         return list(choices)
+
+    def read_scored_choices(self, doc: Doc, doc_id: int | None) -> list[str]:
+        """Return ``doc_to_choice``, of which one is chosen by its likelihood.
+
+        Raises:
+            TaskError: As ``read_choices``; or it is empty, or one that our metrics cannot measure.
+        """
+        choices = self.read_choices(doc, doc_id)
+        ours = self.config.process_results is None
+        if ours and not (choices and all(isinstance(choice, str) for choice in choices)):
+            assert self.choice is not None, "it was read"
+            raise self.choice.error(f"gave {shown(choices)}, expected a list of texts", doc_id)
+        return choices
 
     def missing(self, key: str) -> TaskError:
         """Return the error for a key that is needed and not there."""

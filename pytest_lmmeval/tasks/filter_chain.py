@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pytest_lmmeval.errors import LmmError, TaskError, nearest
 from pytest_lmmeval.tasks.calls import UserFunction, user_function
 from pytest_lmmeval.tasks.config import TaskConfig
-from pytest_lmmeval.tasks.filters import FILTERS, LMMS_FILTERS, Filter, StripThinkingFilter
+from pytest_lmmeval.tasks.filter_names import known_filters
+from pytest_lmmeval.tasks.filters import Filter, StripThinkingFilter
 from pytest_lmmeval.tasks.functions import ANY_FAULT, FunctionRef, Functions, describe
-from pytest_lmmeval.tasks.schema import Dialect
+from pytest_lmmeval.tasks.schema import check_kind
 from pytest_lmmeval.tasks.specs import FilterSpec, FilterStep
-from pytest_lmmeval.tasks.tagging_filters import POSFilter, SpanFilter
-
-_LM_EVAL_FILTERS = {**FILTERS, "format_span": SpanFilter, "regex_pos": POSFilter}
-
-
-def known_filters(dialect: Dialect) -> Mapping[str, type[Filter]]:
-    """Return the filters that a task can name, by name."""
-    return LMMS_FILTERS if dialect == "lmms_eval" else _LM_EVAL_FILTERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +51,10 @@ class FilterChain:
             named = isinstance(step.function, str) and step.function in self._known
             if named and not any(isinstance(value, FunctionRef) for value in step.kwargs.values()):
                 self._make(step)  # Bad arguments shall be found before any request is sent.
+        first = spec.steps[0] if spec.steps else None
+        k = first.kwargs.get("k") if first and first.function == "take_first_k" else None
+        if first and k and k > config.repeats:
+            raise self._error(first, f"k={k} needs 'repeats' of at least {k}")
 
     @property
     def _known(self) -> Mapping[str, type[Filter]]:
@@ -105,13 +103,31 @@ class FilterChain:
 
     def _make(self, step: FilterStep) -> Any:
         kwargs = {key: self._resolved(value, key) for key, value in step.kwargs.items()}
+        factory = self._factory(step)
+        if factory in self._known.values():
+            self._check_arguments(factory, kwargs, step)
         try:
-            return self._factory(step)(**kwargs)
+            return factory(**kwargs)
         except LmmError:
             raise
         # A constructor may check its arguments as it likes; a bad regex is a re.error.
         except ANY_FAULT as error:
             raise self._error(step, f"cannot be made: {describe(error)}") from error
+
+    def _check_arguments(
+        self, factory: type[Filter], kwargs: Mapping[str, Any], step: FilterStep
+    ) -> None:
+        """Check what a filter of ours is given, which otherwise fails when all is answered."""
+
+        def error(message: str) -> TaskError:
+            return self._error(step, f"cannot be made: {message}")
+
+        try:
+            inspect.signature(factory).bind(**kwargs)
+        except TypeError as fault:
+            raise error(f"{describe(fault)}") from fault
+        for key, value in kwargs.items():
+            check_kind(key, value, factory.kinds.get(key, "anything"), error)
 
     def _factory(self, step: FilterStep) -> Any:
         if not isinstance(step.function, str):
@@ -143,3 +159,36 @@ class FilterChain:
         called = name if isinstance(name, str) else getattr(name, "spec", repr(name))
         text = f"task {self._config.task!r}, filter {self.name!r}: {called} {message}"
         return TaskError(text, self._spec.path or self._config.source, step.line)
+
+
+def filter_docs(
+    chains: Sequence[FilterChain],
+    answers: Mapping[int, Sequence[Sequence[Any]]],
+    docs: Mapping[int, Mapping[str, Any]],
+    finish: Callable[[Any], Any],
+) -> dict[int, dict[str, Filtered]]:
+    """Return what each pipeline makes of the answers to each doc, by doc and pipeline.
+
+    Args:
+        chains: The pipelines.
+        answers: Per doc and instance, the answers of its repeats.
+        docs: The docs, by id.
+        finish: What is done to each value in the end.
+
+    Raises:
+        TaskError: A filter failed.
+    """
+    results: dict[int, dict[str, Filtered]] = {doc_id: {} for doc_id in answers}
+    if not results:
+        return results
+    # The filters get the instances of all docs in one list, each with its repeats.
+    flat = [repeats for own in answers.values() for repeats in own]
+    owners = [docs[doc_id] for doc_id, own in answers.items() for _ in own]
+    for chain in chains:
+        made = chain.apply(flat, owners)
+        start = 0
+        for doc_id, own in answers.items():
+            span = slice(start, start := start + len(own))
+            values = [finish(value) for value in made.values[span]]
+            results[doc_id][chain.name] = Filtered(values, made.missed[span])
+    return results

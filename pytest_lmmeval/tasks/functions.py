@@ -20,8 +20,8 @@ import asyncio
 import hashlib
 import os
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
@@ -52,6 +52,10 @@ class FunctionRef:
     spec: str
     path: Path
     line: int
+
+    def __repr__(self) -> str:
+        """Return the tag as the YAML has it, because messages show values."""
+        return f"!function {self.spec}"
 
     @property
     def module(self) -> str:
@@ -100,6 +104,21 @@ class FunctionRef:
             message = f"!function {self.spec}: {module} cannot run: {how_to_install(names)}"
             return TaskUnavailable(message, self.path, self.line)
         return self.error(f"{module} cannot be imported: {describe(error)}")
+
+
+def references(value: Any) -> Iterator[FunctionRef]:
+    """Yield every tag within a value, through lists, mappings and dataclasses."""
+    if isinstance(value, FunctionRef):
+        yield value
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from references(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from references(inner)
+    elif is_dataclass(value):
+        for part in fields(value):
+            yield from references(getattr(value, part.name))
 
 
 @dataclass

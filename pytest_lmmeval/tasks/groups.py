@@ -10,8 +10,8 @@ from typing import Any
 
 from pytest_lmmeval.errors import TaskError, nearest
 from pytest_lmmeval.tasks.functions import FunctionRef
-from pytest_lmmeval.tasks.loader import Block, Document, Origin, load_source
 from pytest_lmmeval.tasks.schema import check_kind
+from pytest_lmmeval.tasks.yaml_files import Block, Document, Origin, load_source
 
 # What describes the group itself; every other key is laid over all of its tasks.
 _OWN_KEYS = frozenset(

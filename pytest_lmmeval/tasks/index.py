@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from pytest_lmmeval.errors import TaskError
-from pytest_lmmeval.tasks.heads import HeadReader, Heads
+from pytest_lmmeval.tasks.file_heads import HeadReader, Heads
 from pytest_lmmeval.tasks.index_cache import IndexCache, Stamp
 
 Kind: TypeAlias = Literal["task", "group"]

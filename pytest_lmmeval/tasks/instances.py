@@ -2,50 +2,17 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 from pytest_lmmeval.records import Instance, Message, RequestType
 from pytest_lmmeval.tasks.config import TaskConfig
 from pytest_lmmeval.tasks.fields import Doc
 from pytest_lmmeval.tasks.fieldset import FieldSet
-
-# The types whose requests can be built and scored.
-SUPPORTED = (
-    "generate_until",
-    "generate_until_multi_round",
-    "multiple_choice",
-    "loglikelihood",
-    "loglikelihood_rolling",
-)
-# The others, and why not.
-UNSUPPORTED = {
-    "generate_until_agentic": "it lets the model call tools that run on this machine",
-    "generate_visual_cot": "it needs a model that draws images between its texts",
-}
+from pytest_lmmeval.tasks.output_types import request_type
 
 Context: TypeAlias = "str | tuple[Message, ...]"
-
-
-def generation_kwargs(
-    config: TaskConfig, model: Mapping[str, Any] | None, run: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return a task's generation arguments: its own, then the model's, then the run's."""
-    if not config.output_type.startswith("generate"):
-        return {}
-    return copy.deepcopy({**config.generation_kwargs, **(model or {}), **run})
-
-
-def request_type(output_type: str) -> RequestType:
-    """Return what a task of an output type asks of the model."""
-    if output_type == "multiple_choice":
-        return "loglikelihood"
-    # To the model a later round is a request like any other.
-    if output_type == "generate_until_multi_round":
-        return "generate_until"
-    return cast("RequestType", output_type)
 
 
 @dataclass(frozen=True)
@@ -117,7 +84,7 @@ class InstanceBuilder:
     def _choices(
         self, doc: Doc, doc_id: int, contexts: Sequence[Context]
     ) -> Iterator[tuple[Context, str]]:
-        choices = self.fields.read_choices(doc, doc_id)
+        choices = self.fields.read_scored_choices(doc, doc_id)
         delimiter = self._delimiter()
         if self.fields.choices_in_prompt:
             target = self.fields.read_target(doc, doc_id)

@@ -6,6 +6,7 @@ which then takes the smallest, it is the largest log-likelihood here.
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -109,9 +110,13 @@ class ChoiceScores:
             return self.choices.index(self.gold) if self.gold in self.choices else -100
         if isinstance(self.gold, list | tuple):
             return [index if index < len(self.choices) else -100 for index in self.gold]
-        if isinstance(self.gold, int):
-            return self.gold if self.gold < len(self.choices) else -100
-        raise TypeError(f"the target is {self.gold!r}, expected an index into the choices")
+        try:
+            # An argmax is NumPy's integer.
+            index = operator.index(self.gold)
+        except TypeError as error:
+            message = f"the target is {self.gold!r}, expected an index into the choices"
+            raise TypeError(message) from error
+        return index if index < len(self.choices) else -100
 
     def _is_right(self, chosen: int) -> float:
         gold = self._gold

@@ -9,13 +9,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pytest_lmmeval.errors import TaskError, UsageError, nearest
-from pytest_lmmeval.tasks.config import TaskConfig, load_config, read_config
-from pytest_lmmeval.tasks.groups import Group, Member, SelectedGroup, load_group
-from pytest_lmmeval.tasks.index import Index, read_entry, task_files
-from pytest_lmmeval.tasks.loader import Document, Origin
+from pytest_lmmeval.errors import UsageError, nearest
+from pytest_lmmeval.tasks.config import TaskConfig
+from pytest_lmmeval.tasks.config_reader import load_config, read_config
+from pytest_lmmeval.tasks.expansion import Pick, Scope, from_folder, from_group, from_name
+from pytest_lmmeval.tasks.groups import Group, SelectedGroup, load_group
+from pytest_lmmeval.tasks.index import Index, read_entry
 from pytest_lmmeval.tasks.roots import check_roots
 from pytest_lmmeval.tasks.schema import Dialect
+from pytest_lmmeval.tasks.yaml_files import Document, Origin
 
 LIBRARY = Path(__file__).parent / "library"
 
@@ -41,31 +43,6 @@ class TaskSpec:
     tags: tuple[str, ...] = ()
     library: bool = False
     within: tuple[SelectedGroup, ...] = ()
-
-
-@dataclass(frozen=True)
-class _Pick:
-    """A task on its way to being selected: where it is, and what to lay over it.
-
-    ``inline_line`` is set for one that a group file defines itself.
-    """
-
-    name: str
-    path: Path
-    overrides: Mapping[str, Any]
-    groups: tuple[str, ...] = ()
-    inline_line: int | None = None
-
-
-@dataclass(frozen=True)
-class _Scope:
-    """Where names are looked up, and the groups that were met."""
-
-    indexes: tuple[Index, ...]
-    groups: dict[str, Group]
-
-    def knows(self, name: str) -> bool:
-        return any(index.knows(name) for index in self.indexes)
 
 
 class TaskManager:
@@ -99,8 +76,8 @@ class TaskManager:
         return index
 
     @property
-    def _scope(self) -> _Scope:
-        return _Scope((self._index,), self._groups)
+    def _scope(self) -> Scope:
+        return Scope((self._index,), self._groups)
 
     def all_tasks(self) -> list[str]:
         """Return the names of all tasks, sorted."""
@@ -152,7 +129,7 @@ class TaskManager:
             UsageError: A name stands for nothing, or one task comes out in two different ways.
             TaskError: A task or group file cannot be used.
         """
-        picks: dict[str, _Pick] = {}
+        picks: dict[str, Pick] = {}
         for name in names:
             for pick in self._expand(name):
                 known = picks.setdefault(pick.name, pick)
@@ -167,29 +144,29 @@ class TaskManager:
         found = selected_groups(self._groups, {spec.name: spec for spec in specs})
         return [replace(s, within=tuple(found[name] for name in s.groups)) for s in specs]
 
-    def _expand(self, name: str) -> Iterator[_Pick]:
+    def _expand(self, name: str) -> Iterator[Pick]:
         path = Path(name)
         if path.suffix in (".yaml", ".yml") and path.is_file():
             yield from self._from_file(path.resolve())
         elif self._index.knows(name):
-            yield from _from_name(name, {}, (), self._scope)
+            yield from from_name(name, self._scope)
         elif path.is_dir():
-            yield from _from_folder(path.resolve())
+            yield from from_folder(path.resolve())
         elif inline := list(self._inline(name)):
             yield from inline
         elif matches := self._matching(name):
             for match in matches:
-                yield from _from_name(match, {}, (), self._scope)
+                yield from from_name(match, self._scope)
         else:
             raise UsageError(self._unknown(name))
 
-    def _inline(self, name: str) -> Iterator[_Pick]:
+    def _inline(self, name: str) -> Iterator[Pick]:
         """Yield what a group file itself defines under a name, as group::task or group.task."""
         wanted = _dotted(name)
         for group in self._index.names("group"):
             if not wanted.startswith(f"{group}."):
                 continue
-            for pick in _from_name(group, {}, (), self._scope):
+            for pick in from_name(group, self._scope):
                 # The groups around it are not selected as a whole.
                 inner = [i for i, own in enumerate(pick.groups) if _dotted(own) == wanted]
                 if inner or _dotted(pick.name) == wanted:
@@ -209,69 +186,17 @@ class TaskManager:
             message += f" Could not read {reason}"
         return message
 
-    def _from_file(self, path: Path) -> Iterator[_Pick]:
+    def _from_file(self, path: Path) -> Iterator[Pick]:
         entry = read_entry(path)
         if entry is not None and entry.kind == "group":
             # Its members may lie beside it.
             beside = Index()
             beside.add_folder(path.parent)
-            scope = _Scope((self._index, beside), self._groups)
-            yield from _from_group(load_group(path), {}, (), scope)
+            scope = Scope((self._index, beside), self._groups)
+            yield from from_group(load_group(path), scope)
         else:
             # A file without a name is read all the same, so that the error says what is missing.
-            yield _Pick(entry.name if entry else str(path), path, {})
-
-
-def _from_folder(folder: Path) -> Iterator[_Pick]:
-    entries = [entry for entry in map(read_entry, task_files(folder)) if entry is not None]
-    tasks = [entry for entry in entries if entry.kind == "task"]
-    if not tasks:
-        raise UsageError(f"there is no task in the folder {folder}")
-    for entry in tasks:
-        yield _Pick(entry.name, entry.path, {})
-
-
-def _from_name(
-    name: str, overrides: Mapping[str, Any], groups: tuple[str, ...], scope: _Scope
-) -> Iterator[_Pick]:
-    index = next(index for index in scope.indexes if index.knows(name))
-    entry = index.entries.get(name)
-    if entry is None:
-        for task in index.tags[name]:
-            yield from _from_name(task, overrides, groups, _Scope((index,), scope.groups))
-    elif entry.kind == "task":
-        yield _Pick(name, entry.path, overrides, groups)
-    else:
-        yield from _from_group(load_group(entry.path), overrides, groups, scope)
-
-
-def _from_group(
-    group: Group, overrides: Mapping[str, Any], above: tuple[str, ...], scope: _Scope
-) -> Iterator[_Pick]:
-    if group.name in above:
-        circle = " → ".join([*above[above.index(group.name) :], group.name])
-        raise TaskError(f"groups go in a circle: {circle}", group.path, group.line)
-    scope.groups[group.name] = group
-    for member in group.members:
-        # The caller's settings win over the group's, and a member's own over both.
-        laid = {**group.overrides, **overrides, **member.overrides}
-        yield from _from_member(member, laid, (*above, group.name), scope)
-
-
-def _from_member(
-    member: Member, overrides: dict[str, Any], groups: tuple[str, ...], scope: _Scope
-) -> Iterator[_Pick]:
-    if scope.knows(member.name):
-        yield from _from_name(member.name, overrides, groups, scope)
-    elif member.group is not None:
-        yield from _from_group(member.group, overrides, groups, scope)
-    elif overrides:
-        name = f"{groups[-1]}::{member.name}"
-        yield _Pick(name, member.path, {**overrides, "task": name}, groups, member.line)
-    else:
-        known = set().union(*(index.all_names() for index in scope.indexes))
-        message = f"group {groups[-1]!r}: there is no task {member.name!r}."
-        raise TaskError(message + nearest(member.name, known), member.path, member.line)
+            yield Pick(entry.name if entry else str(path), path, {})
 
 
 def selected_groups(
@@ -307,7 +232,7 @@ def _dotted(name: str) -> str:
     return name.replace("::", ".")
 
 
-def _two_ways(first: _Pick, second: _Pick) -> str:
+def _two_ways(first: Pick, second: Pick) -> str:
     if first.path != second.path:
         return f"two tasks are called {first.name!r}: {first.path} and {second.path}"
     ways = " and ".join(
@@ -316,7 +241,7 @@ def _two_ways(first: _Pick, second: _Pick) -> str:
     return f"task {first.name!r} is selected through {ways} with different settings"
 
 
-def _spec(pick: _Pick, overrides: Mapping[str, Any], dialect: Dialect | None) -> TaskSpec:
+def _spec(pick: Pick, overrides: Mapping[str, Any], dialect: Dialect | None) -> TaskSpec:
     laid = {**pick.overrides, **overrides}
     if pick.inline_line is not None:
         # The group file itself defines the task.

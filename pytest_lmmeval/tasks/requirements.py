@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import dis
 import functools
-from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from collections.abc import Iterator
+from dataclasses import fields
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
@@ -21,7 +21,7 @@ from pytest_lmmeval.tasks.compat.imports import MODULE_PREFIX
 from pytest_lmmeval.tasks.compat.unusable import Unusable, missing_name, reason
 from pytest_lmmeval.tasks.config import TaskConfig
 from pytest_lmmeval.tasks.evaluate_library import LazyMetric
-from pytest_lmmeval.tasks.functions import FunctionRef, Functions
+from pytest_lmmeval.tasks.functions import FunctionRef, Functions, references
 from pytest_lmmeval.tasks.packages import how_to_install
 
 # Accepted and without effect, so nothing that they need is needed.
@@ -58,21 +58,7 @@ def _references(config: TaskConfig) -> Iterator[tuple[str, FunctionRef]]:
         if field.name == "fewshot_config" and config.num_fewshot == 0:
             continue
         if field.name not in _UNUSED:
-            yield from ((field.name, ref) for ref in _within(value))
-
-
-def _within(value: Any) -> Iterator[FunctionRef]:
-    if isinstance(value, FunctionRef):
-        yield value
-    elif is_dataclass(value):
-        for field in fields(value):
-            yield from _within(getattr(value, field.name))
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _within(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _within(item)
+            yield from ((field.name, ref) for ref in references(value))
 
 
 class _Search:

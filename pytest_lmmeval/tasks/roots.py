@@ -9,14 +9,12 @@ folders brings no code along.
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from pytest_lmmeval.tasks.config import TaskConfig
-from pytest_lmmeval.tasks.functions import FunctionRef
+from pytest_lmmeval.tasks.functions import references
 from pytest_lmmeval.tasks.schema import DIALECTS
 
 
@@ -40,21 +38,6 @@ def check_roots(config: TaskConfig, path: Path, roots: Sequence[Path]) -> None:
         if not any(ref.path.is_relative_to(root) for root in (*own, *_trees(path), *roots)):
             message = "stands outside the folders that were named, so it is not run; name its "
             raise ref.error(f"{message}folder too: --lmm-include-path={ref.path.parent}")
-
-
-def references(value: Any) -> Iterator[FunctionRef]:
-    """Yield every tag within a value, through lists, mappings and dataclasses."""
-    if isinstance(value, FunctionRef):
-        yield value
-    elif isinstance(value, Mapping):
-        for inner in value.values():
-            yield from references(inner)
-    elif isinstance(value, list | tuple):
-        for inner in value:
-            yield from references(inner)
-    elif dataclasses.is_dataclass(value):
-        for field in dataclasses.fields(value):
-            yield from references(getattr(value, field.name))
 
 
 def _trees(path: Path) -> list[Path]:

@@ -21,8 +21,8 @@ from pytest_lmmeval.records import Response
 from pytest_lmmeval.tasks.config import TaskConfig
 from pytest_lmmeval.tasks.fields import Doc, Field
 from pytest_lmmeval.tasks.instances import Context
+from pytest_lmmeval.tasks.lmms_eval_prompts import LmmsEvalPrompts
 from pytest_lmmeval.tasks.media import image_parts, read_messages
-from pytest_lmmeval.tasks.messages import LmmsEvalPrompts
 
 OUTPUT_TYPE = "generate_until_multi_round"
 # The longest of lmms-eval's tasks has some thirty; one that does not end must not run for ever.

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeAlias, cast
 
 from pytest_lmmeval.errors import TaskError, nearest
 from pytest_lmmeval.tasks.functions import FunctionRef
-from pytest_lmmeval.tasks.loader import Document
+from pytest_lmmeval.tasks.yaml_files import Document
 
 Dialect: TypeAlias = Literal["lm_eval", "lmms_eval"]
 # Characters of a value that a message shows.
@@ -66,6 +66,7 @@ _KINDS: dict[str, tuple[str, Callable[[object], bool]]] = {
     "text": ("text", lambda value: isinstance(value, str)),
     "name": ("a name", lambda value: isinstance(value, str) and value.strip() != ""),
     "names": ("a list of names", _are_names),
+    "texts": ("a list of texts", _are_names),
     "integer": ("a whole number", _is_integer),
     "count": ("a whole number of at least 1", _is_count),
     "number": ("a number", _is_number),
@@ -130,14 +131,15 @@ _LMMS_EVAL = {
     "doc_to_visual": _FIELD,
     "doc_to_messages": "function",
     "score_key": "text",
-    "cluster_key": _FIELD,
     "lmms_eval_specific_kwargs": "arguments",
     "model_specific_generation_kwargs": "models",
     "model_specific_target_kwargs": "arguments",
     "reasoning_tags": "text list boolean",
     "auto_strip_thinking": "boolean",
 }
+# lmms-eval has ``cluster_key`` too, as a name alone; it says nothing about whose task it is.
 _OURS = {
+    "cluster_key": _FIELD,
     "dialect": "text",
     "gates": "arguments",
     "parts": "integer",
@@ -151,9 +153,9 @@ _TELLS_LMMS_EVAL = frozenset(_LMMS_EVAL) - {"group", "group_alias"}
 _LMMS_EVAL_OUTPUT_TYPES = frozenset(
     ("generate_until_multi_round", "generate_until_agentic", "generate_visual_cot")
 )
-# Keys that would be passed over in silence in the other dialect. Clusters are known in both here.
+# Keys that would be passed over in silence in the other dialect.
 _MEANINGLESS: Mapping[Dialect, frozenset[str]] = {
-    "lm_eval": _TELLS_LMMS_EVAL - {"cluster_key"},
+    "lm_eval": _TELLS_LMMS_EVAL,
     "lmms_eval": frozenset(("doc_to_audio", "doc_to_image", "gen_prefix")),
 }
 

@@ -28,6 +28,8 @@ class TaskSettings:
         samples: Ids of the docs to evaluate, in place of ``limit``.
         data_map: Local folders that stand for data sets, by hub name.
         model_name: Picks model-specific prompts and arguments of lmms-eval's tasks.
+        model_args: The model's arguments, no credential among them, which lm-eval hands to a task's
+            ``custom_dataset``: some make their docs to fit a tokenizer.
         message_format: Whether a doc with media becomes messages through the task's own
             ``doc_to_messages`` ("chat"), or with all media before the text ("simple").
         chat: Whether the model takes messages.
@@ -51,6 +53,7 @@ class TaskSettings:
     samples: Sequence[int] | None = None
     data_map: Mapping[str, Path] = field(default_factory=dict)
     model_name: str = ""
+    model_args: Mapping[str, Any] = field(default_factory=dict)
     message_format: Literal["simple", "chat"] = "chat"
     chat: bool = False
     trust_remote_code: bool = False

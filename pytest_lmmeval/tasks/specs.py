@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,8 +10,8 @@ from typing import Any, TypeAlias
 from pytest_lmmeval.errors import TaskError, nearest
 from pytest_lmmeval.tasks.evaluate_library import WELL_KNOWN
 from pytest_lmmeval.tasks.functions import FunctionRef
-from pytest_lmmeval.tasks.loader import Block, Origin
-from pytest_lmmeval.tasks.schema import Dialect, check_kind, shown
+from pytest_lmmeval.tasks.schema import check_kind, shown
+from pytest_lmmeval.tasks.yaml_files import Block, Origin
 
 # A function as YAML names it, or as Python passes it.
 Function: TypeAlias = "FunctionRef | Callable[..., Any]"
@@ -134,19 +133,6 @@ _FEWSHOT_KINDS = {
     "gen_prefix": "text",
     "fewshot_delimiter": "text",
     "target_delimiter": "text",
-}
-
-
-# The arguments that every model understands; others go to the model as they are.
-_GENERATION_KINDS = {
-    "until": "text names",
-    "do_sample": "boolean",
-    "max_gen_toks": "count",
-    "max_new_tokens": "count",
-    "max_tokens": "count",
-    "num_beams": "count",
-    "top_k": "integer",
-    "top_p": "number",
 }
 
 
@@ -275,57 +261,6 @@ def read_fewshot(value: Mapping[str, Any] | None, origin: Origin) -> FewshotSett
         check_kind(key, setting, _FEWSHOT_KINDS[key], error)
     given = {key: setting for key, setting in (value or {}).items() if setting is not None}
     return FewshotSettings(**given)
-
-
-def check_generation(
-    given: Mapping[str, Any], error: Callable[[str], TaskError], what: str = ""
-) -> None:
-    """Check the generation arguments that every model understands.
-
-    Raises:
-        TaskError: One holds what it may not.
-    """
-    for key, kinds in _GENERATION_KINDS.items():
-        check_kind(f"{what}{key}", given.get(key), kinds, error)
-
-
-def generation_arguments(
-    given: Mapping[str, Any] | None,
-    output_type: str,
-    fewshot_delimiter: str | None,
-    dialect: Dialect,
-    origin: Origin,
-) -> dict[str, Any]:
-    """Return ``generation_kwargs`` with each peer's own defaults filled in.
-
-    Raises:
-        TaskError: ``until`` or ``temperature`` holds what it may not.
-    """
-    until = None if fewshot_delimiter is None else [fewshot_delimiter]
-    if given is None:
-        if "generate_until" not in output_type:
-            return {}
-        if dialect == "lmms_eval":
-            return {"until": until, "do_sample": False}
-        greedy = {"temperature": 0.0, "do_sample": False, "max_gen_toks": 256}
-        return {**greedy, "until": until or []}
-
-    def error(text: str) -> TaskError:
-        lines = given.lines if isinstance(given, Block) else {}
-        path = given.path if isinstance(given, Block) else origin.path
-        line = lines.get(text.partition(" ")[0], origin.line)
-        return TaskError(f"generation_kwargs: {text}", path, line)
-
-    arguments = {"until": until, **given} if "until" not in given else dict(given)
-    check_generation(arguments, error)
-    if arguments.get("temperature") is not None:
-        try:
-            arguments["temperature"] = float(arguments["temperature"])
-        except (TypeError, ValueError):
-            raise error(f"temperature is {given['temperature']!r}, expected a number") from None
-        if not 0 <= arguments["temperature"] < math.inf:
-            raise error(f"temperature is {given['temperature']!r}, expected 0 or more")
-    return arguments
 
 
 def function_name(function: Function) -> str:

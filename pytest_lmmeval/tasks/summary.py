@@ -45,6 +45,8 @@ class Summary:
     Attributes:
         expanded: Which entry a score belongs to that a metric's function returned beside others;
             filled by scoring, so known only to the process that scored.
+        without_number: Metrics whose aggregation returned None, which those do that only write a
+            file.
 
     Raises:
         TaskError: A metric names an aggregation that there is not.
@@ -66,6 +68,7 @@ class Summary:
         self._iterations = bootstrap_iters
         self._specs = {spec.name: spec for spec in config.metrics}
         self.expanded: dict[str, MetricSpec] = {}
+        self.without_number: set[str] = set()
         for spec in config.metrics:
             if isinstance(spec.aggregation, str) and spec.aggregation not in AGGREGATIONS:
                 known = sorted(AGGREGATIONS)
@@ -146,6 +149,7 @@ class Summary:
         else:
             found = function.call(list(values))
         if found is None:
+            self.without_number.add(metric)
             return math.nan
         try:
             return float(found) * self._correction(function.name, len(values))

@@ -118,7 +118,11 @@ class _Rows:
         self._features = dataset.features if has_media else None
 
     def stored(self, index: int) -> dict[str, Any]:
-        return {key: values[0] for key, values in self._tables[index].to_pydict().items()}
+        try:
+            return {key: values[0] for key, values in self._tables[index].to_pydict().items()}
+        except UnicodeDecodeError as error:
+            # A file in another encoding: Arrow looks at the bytes when they are wanted.
+            raise DataError(f"doc {index} is not in UTF-8: {error}") from error
 
     def decoded(self, row: dict[str, Any]) -> dict[str, Any]:
         # A copy even where nothing is decoded: a task's function may change its doc.

@@ -6,37 +6,34 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from pytest_lmmeval.errors import RequestError, UsageError
+from pytest_lmmeval.errors import DataError, RequestError, UsageError
 from pytest_lmmeval.records import Instance, Response, Sample
 from pytest_lmmeval.tasks.answers import repeats_of
 from pytest_lmmeval.tasks.asked import Asked, remember, remember_more
 from pytest_lmmeval.tasks.config import TaskConfig
 from pytest_lmmeval.tasks.data import TaskData
+from pytest_lmmeval.tasks.doc_selection import select_docs
 from pytest_lmmeval.tasks.fewshot import make_sampler
 from pytest_lmmeval.tasks.fieldset import FieldSet
-from pytest_lmmeval.tasks.filter_chain import FilterChain, Filtered
+from pytest_lmmeval.tasks.filter_chain import FilterChain, Filtered, filter_docs
 from pytest_lmmeval.tasks.fingerprint import task_fingerprint
 from pytest_lmmeval.tasks.functions import Functions
-from pytest_lmmeval.tasks.instances import (
-    SUPPORTED,
-    UNSUPPORTED,
-    InstanceBuilder,
-    generation_kwargs,
-)
+from pytest_lmmeval.tasks.generation import generation_kwargs
+from pytest_lmmeval.tasks.instances import InstanceBuilder
+from pytest_lmmeval.tasks.lm_eval_prompts import LmEvalPrompts
+from pytest_lmmeval.tasks.lmms_eval_prompts import LmmsEvalPrompts
 from pytest_lmmeval.tasks.manager import TaskSpec
-from pytest_lmmeval.tasks.messages import LmmsEvalPrompts
 from pytest_lmmeval.tasks.model_arguments import ModelArguments
 from pytest_lmmeval.tasks.parity import differences_of
-from pytest_lmmeval.tasks.prompts import LmEvalPrompts
 from pytest_lmmeval.tasks.requirements import check_requirements
 from pytest_lmmeval.tasks.rounds import OUTPUT_TYPE as SEVERAL_ROUNDS
 from pytest_lmmeval.tasks.rounds import Rounds
 from pytest_lmmeval.tasks.samples import SampleBuilder
 from pytest_lmmeval.tasks.scoring import Scorer
-from pytest_lmmeval.tasks.selection import select_docs
 from pytest_lmmeval.tasks.settings import TaskSettings
 from pytest_lmmeval.tasks.submissions import Submissions
 from pytest_lmmeval.tasks.summary import Summary
+from pytest_lmmeval.tasks.unsupported import refuse_unsupported
 from pytest_lmmeval.tasks.values import digest
 
 __all__ = ["Task", "TaskSettings"]
@@ -61,24 +58,15 @@ class Task:
     ) -> None:
         self.config = config = task.config if isinstance(task, TaskSpec) else task
         self.settings = settings = settings or TaskSettings()
-        _refuse_unsupported(config)
-        differences = differences_of(config, settings.parity)
-        functions = Functions(config.dialect)
+        refuse_unsupported(config)
+        self._differences = differences = differences_of(config, settings.parity)
+        self._functions = functions = Functions(config.dialect)
         arguments = ModelArguments.of(config, settings.model_name)
-        self._functions = functions
-        self._data = TaskData(config, functions, settings.data_map, settings.trust_remote_code)
-        self._fields = FieldSet(config, self._data, functions, arguments)
-        self._differences = differences
-        sampler = make_sampler(
-            config,
-            self._data,
-            self.num_fewshot,
-            settings.fewshot_seed,
-            self.doc_ids,
-            differences,
+        self._data = TaskData(
+            config, functions, settings.data_map, settings.trust_remote_code, settings.model_args
         )
-        prompts = LmmsEvalPrompts if config.dialect == "lmms_eval" else LmEvalPrompts
-        self._prompts = prompts(config, settings, self._fields, self._data, sampler, differences)
+        self._fields = FieldSet(config, self._data, functions, arguments)
+        self._prompts = self._make_prompts()
         self._rounds: Rounds | None = None
         if config.output_type == SEVERAL_ROUNDS and isinstance(self._prompts, LmmsEvalPrompts):
             self._rounds = Rounds(config, self._prompts, arguments.prompt)
@@ -98,6 +86,15 @@ class Task:
         self._selected: Sequence[int] | None = None
         self._asked: dict[int, Asked] = {}
 
+    def _make_prompts(self) -> LmEvalPrompts | LmmsEvalPrompts:
+        config, settings, differences = self.config, self.settings, self._differences
+        seed = settings.fewshot_seed
+        sampler = make_sampler(
+            config, self._data, self.num_fewshot, seed, self.doc_ids, differences
+        )
+        prompts = LmmsEvalPrompts if config.dialect == "lmms_eval" else LmEvalPrompts
+        return prompts(config, settings, self._fields, self._data, sampler, differences)
+
     @property
     def name(self) -> str:
         """The task's name."""
@@ -114,6 +111,11 @@ class Task:
         """Whether building a request reads images."""
         fields = self._fields
         return bool(fields.visual or fields.messages or fields.images)
+
+    @property
+    def shows_images(self) -> bool:
+        """Whether its docs seem to have images, as far as that can be told without one of them."""
+        return self._fields.shows_images
 
     @property
     def has_rounds(self) -> bool:
@@ -171,12 +173,14 @@ class Task:
         Raises:
             RequestError: An image of the doc cannot be read.
             TaskError: A template or function of the task failed.
-            DataError: A column is not there.
+            DataError: A column is not there, or the doc cannot be read.
         """
         try:
             raw, doc = self._data.docs.both(doc_id)
         except OSError as error:
             raise RequestError("media", f"doc {doc_id} of {self.name}: {error}") from error
+        except DataError as error:
+            raise self.config.data_error(self._data.named_by, str(error)) from error
         rolling = self.config.output_type == "loglikelihood_rolling"
         contexts = [] if rolling else self._prompts.contexts(doc, doc_id)
         built = self._builder.build(doc, doc_id, contexts)
@@ -227,7 +231,8 @@ class Task:
         }
         scorable = [doc_id for doc_id in doc_ids if doc_id in answered]
         with self._scorer.one_stream(self.settings.random_seeds):
-            filtered = self._filter(scorable, docs, given)
+            answers = {doc_id: self._answers(doc_id, given[doc_id]) for doc_id in scorable}
+            filtered = filter_docs(self._filters, answers, docs, self._scorer.finish)
             scores = self._scores(docs, filtered)
         return [
             self._samples.build(
@@ -254,6 +259,10 @@ class Task:
         """
         return self._summary.aggregate(metric, values)
 
+    def has_number(self, metric: str) -> bool:
+        """Whether a metric's aggregation, once it was called, gave a number, be it NaN."""
+        return metric not in self._summary.without_number
+
     def value(self, metric: str, values: Sequence[Any]) -> float:
         """Return the value alone, for callers that resample docs and need no standard error.
 
@@ -273,28 +282,6 @@ class Task:
     def fingerprint(self) -> dict[str, Any]:
         """Return what decides questions and scores, as far as it is known without data."""
         return task_fingerprint(self.config, self.settings, self.num_fewshot, self._gen_kwargs)
-
-    def _filter(
-        self,
-        doc_ids: Sequence[int],
-        docs: Mapping[int, Mapping[str, Any]],
-        given: Mapping[int, Sequence[Response]],
-    ) -> dict[int, dict[str, Filtered]]:
-        results: dict[int, dict[str, Filtered]] = {doc_id: {} for doc_id in doc_ids}
-        if not doc_ids:
-            return results
-        # The filters get the instances of all docs in one list, each with its repeats.
-        answers = {d: self._answers(d, given[d]) for d in doc_ids}
-        flat = [repeats for doc_id in doc_ids for repeats in answers[doc_id]]
-        owners = [docs[doc_id] for doc_id in doc_ids for _ in answers[doc_id]]
-        for chain in self._filters:
-            made = chain.apply(flat, owners)
-            start = 0
-            for doc_id in doc_ids:
-                own = slice(start, start := start + len(answers[doc_id]))
-                values = [self._scorer.finish(value) for value in made.values[own]]
-                results[doc_id][chain.name] = Filtered(values, made.missed[own])
-        return results
 
     def _answers(self, doc_id: int, responses: Sequence[Response]) -> list[list[Any]]:
         """Return the answers of each instance of a doc; its rounds are one answer together."""
@@ -326,28 +313,3 @@ class Task:
         except RequestError:
             return Asked((), digest([]), digest(self._data.docs.text_row(doc_id)))
         return self._asked.pop(doc_id)
-
-
-# Keys of the peers that ask for something that is not here, and why.
-_REFUSED = {
-    "doc_to_audio": "audio is not supported",
-    "use_prompt": "prompts of promptsource, which is no longer maintained, are not supported; "
-    "write the template as 'doc_to_text'",
-}
-
-
-def _refuse_unsupported(config: TaskConfig) -> None:
-    if config.python_class is not None:
-        message = "'class': tasks in Python are written for lm-eval's own classes, and run there"
-        raise config.unavailable("class", message)
-    if config.output_type not in SUPPORTED:
-        message = f"output_type {config.output_type!r} is not supported yet: "
-        message += f"{UNSUPPORTED[config.output_type]}; there are: {', '.join(SUPPORTED)}"
-        raise config.unavailable("output_type", message)
-    for key, why in _REFUSED.items():
-        if getattr(config, key) is not None:
-            raise config.unavailable(key, f"{key!r}: {why}")
-    if config.doc_to_text is None and config.doc_to_messages is None:
-        raise config.error("task", "has neither 'doc_to_text' nor 'doc_to_messages'")
-    if config.output_type == "multiple_choice" and not config.has_choices:
-        raise config.error("output_type", "multiple_choice needs 'doc_to_choice'")

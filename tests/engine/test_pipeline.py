@@ -294,7 +294,9 @@ def test_a_model_that_does_not_start_says_why_and_leaves_no_thread() -> None:
         def start(self) -> None:
             raise ModelUnavailable("no checkpoint in ./model")
 
-    before = threading.active_count()
+    before = set(threading.enumerate())
     with pytest.raises(ModelUnavailable, match="no checkpoint"), started(Absent()):
         pass
-    assert threading.active_count() == before
+    for thread in set(threading.enumerate()) - before:
+        thread.join(timeout=10)
+        assert not thread.is_alive()

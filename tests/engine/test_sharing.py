@@ -14,7 +14,6 @@ import pytest
 from servers import Received, Reply, ScriptedServer
 
 from pytest_lmmeval import LM, AsyncLM, evaluate, simple_evaluate
-from pytest_lmmeval.batching import Request
 from pytest_lmmeval.evaluator import open_pipeline
 from pytest_lmmeval.records import (
     Failure,
@@ -25,7 +24,7 @@ from pytest_lmmeval.records import (
     Response,
     TextPart,
 )
-from pytest_lmmeval.shards import Run, Shard
+from pytest_lmmeval.shards import Request, Run, Shard
 from pytest_lmmeval.sharing import SharedAnswers, request_keys
 from pytest_lmmeval.tasks.task import Task
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from checkpoints import TEXT_CONTEXT, TEXTS, save_tiny_llama
 from hf_peer import Peer
 from projects import ROWS, results_of
+from transformers import AutoTokenizer
 
 CHOICES = ("Paris", "Tokyo", "a dog", "the fox")
 COUNTRIES = ("France", "Japan", "Peru", "Ünïcödé", "Kenya", "Chad", "Cuba", "Fiji")
@@ -126,19 +128,38 @@ def test_a_missing_checkpoint_is_one_line(pytester: pytest.Pytester) -> None:
     done.stdout.no_fnmatch_line("*Traceback*")
 
 
-def test_a_chat_template_is_applied_if_the_run_asks_for_it(
-    pytester: pytest.Pytester, checkpoint: Path
+def test_a_chat_template_is_not_named_for_a_model_that_has_none(
+    pytester: pytest.Pytester,
 ) -> None:
-    template = pytester.path / "chat.jinja"
-    template.write_text("{% for m in messages %}[{{ m['role'] }}] {{ m['content'] }}\n{% endfor %}")
+    add_task(pytester.path, "pages", PAGES, [{"page": TEXTS[0]}])
+    pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
+    done = pytester.runpytest_subprocess(
+        "--lmm-model=openai_compatible",
+        "--lmm-model-args=model=m,base_url=http://127.0.0.1:9",
+        "--lmm-tasks=pages.yaml",
+        "--lmm-apply-chat-template=short",
+    )
+    assert done.ret == pytest.ExitCode.USAGE_ERROR
+    done.stderr.fnmatch_lines(["*openai_compatible has no chat templates by name*'short'*"])
+
+
+@pytest.mark.parametrize("by_option", [True, False])
+def test_a_chat_template_is_applied_if_the_run_asks_for_it(
+    pytester: pytest.Pytester, checkpoint: Path, by_option: bool
+) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(checkpoint)
+    text = "{% for m in messages %}[{{ m['role'] }}] {{ m['content'] }}\n{% endfor %}"
+    tokenizer.chat_template = {"default": "{{ messages[0]['content'] }}", "roles": text}
+    named = shutil.copytree(checkpoint, pytester.path / "named")
+    tokenizer.save_pretrained(named)
     rows = [{"country": country, "choices": list(CHOICES)} for country in COUNTRIES]
     add_task(pytester.path, "capitals", CAPITALS, rows)
     results, _ = run(
         pytester,
-        checkpoint,
+        named,
         "capitals",
-        "--lmm-apply-chat-template",
-        args=f",chat_template={template}",
+        "--lmm-apply-chat-template=roles" if by_option else "--lmm-apply-chat-template",
+        args="" if by_option else ",chat_template=roles",
     )
     peer = Peer(checkpoint)
     right = 0

@@ -124,12 +124,6 @@ def test_an_option_that_is_an_argument_too_is_refused() -> None:
         create_model("hf_vision", "pretrained=p,batch_size=2", batch_size=4)
 
 
-@pytest.mark.parametrize("argument", ["tp=8", "mem_fraction_static=0.8", "chat_template=chatml"])
-def test_arguments_of_a_launch_have_no_effect_and_say_so(argument: str) -> None:
-    with pytest.warns(LmmWarning, match=rf"{argument.split('=')[0]} has no effect: .*launch"):
-        create_model("srt_api", f"model_version=m,{argument}")
-
-
 def test_arguments_of_lm_eval_without_meaning_here_say_so() -> None:
     with pytest.warns(LmmWarning, match="tokenized_requests has no effect"):
         create_model("local-chat-completions", CHAT_ARGUMENTS + ",tokenized_requests=False")

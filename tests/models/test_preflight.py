@@ -14,6 +14,7 @@ from servers import MODEL, Reply, ScriptedServer
 from pytest_lmmeval.errors import ModelUnavailable, UsageError
 from pytest_lmmeval.models import preflight
 from pytest_lmmeval.models.addresses import Address, proxy_for
+from pytest_lmmeval.models.completions import Completions
 from pytest_lmmeval.models.openai import OpenAIChat
 
 
@@ -134,6 +135,34 @@ def test_the_engine_is_part_of_the_identity_where_it_tells() -> None:
         ask(model)
     assert model.identity()["engine"] == "sglang"
     assert str(server.port) not in str(model.identity())
+
+
+@pytest.mark.parametrize(
+    ("entry", "length"),
+    [
+        ({"id": MODEL, "owned_by": "vllm", "max_model_len": 4096}, 4096),
+        ({"id": MODEL, "owned_by": "llamacpp", "meta": {"n_ctx": 512, "n_ctx_train": 8192}}, 512),
+        ({"id": MODEL, "owned_by": "organization"}, None),
+    ],
+)
+def test_the_context_length_is_known_where_the_server_tells(
+    entry: dict[str, Any], length: int | None
+) -> None:
+    with ScriptedServer(models=Reply(body={"data": [entry]})) as server:
+        model = OpenAIChat(MODEL, base_url=server.url)
+        ask(model)
+    assert model.context_length == length
+
+
+def test_a_max_length_beyond_the_servers_is_told() -> None:
+    entry = {"id": MODEL, "owned_by": "vllm", "max_model_len": 4096}
+    fixed: dict[str, Any] = {"tokenizer_backend": "none"}
+    with ScriptedServer(models=Reply(body={"data": [entry]})) as server:
+        within = Completions(MODEL, base_url=server.url, max_length=4096, **fixed)
+        assert ask(within) == []
+        beyond = Completions(MODEL, base_url=server.url, max_length=4097, **fixed)
+        with pytest.raises(ModelUnavailable, match=r"max_length=4097, and .* reads 4096 tokens"):
+            ask(beyond)
 
 
 def test_a_server_that_is_starting_is_waited_for_if_asked() -> None:

@@ -114,3 +114,13 @@ def test_without_a_model_they_are_skipped(project: Project) -> None:
     result = project.run("-rs")
     result.assert_outcomes(skipped=1)
     result.stdout.fnmatch_lines(["SKIPPED*no model under test: give --lmm-model*"])
+
+
+def test_an_error_of_ours_shows_nothing_of_this_package(project: Project) -> None:
+    path = project.add_task("good", docs=4)
+    path.write_text(path.read_text().replace("test_split: test", "test_split: tset"))
+    project.pytester.makepyfile("def test_it(lmm_evaluate): lmm_evaluate('good.yaml')")
+    result = project.run()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["E *DataError: *good.yaml:*there is no split 'tset'*"])
+    assert "dispatcher.py" not in result.stdout.str()

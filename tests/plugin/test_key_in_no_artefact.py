@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
+from checkpoints import save_tiny_llama
 from projects import Project
 from servers import MODEL, Received, Reply, ScriptedServer
 
+FAKE = Path(__file__).parents[1] / "models" / "fake_sglang.py"
 KEY = "k9Qx7-vT2mZ8-pLw4"
 
 
@@ -31,6 +35,9 @@ def traces(folder: Path) -> list[str]:
         ("openai_compatible", "argument", "0"),
         ("openai_compatible", "environment", "0"),
         ("local-completions", "netrc", "0"),
+        ("srt_api", "argument", "0"),
+        ("openai_compatible", "header", "0"),
+        ("openai_compatible", "url", "0"),
     ],
 )
 def test_a_key_is_in_no_artefact_of_a_failing_run(
@@ -47,11 +54,14 @@ def test_a_key_is_in_no_artefact_of_a_failing_run(
         path.chmod(0o600)
         env["NETRC"] = str(path)
     plain = ",tokenizer_backend=none" if model == "local-completions" else ""
-    with ScriptedServer(parrot, key=KEY) as server:
+    if source == "header":
+        secret = f",header={{'Authorization': 'Bearer {KEY}'}}"
+    with ScriptedServer(parrot, key=None if source == "url" else KEY) as server:
+        url = server.url.replace("//", f"//user:{KEY}@") if source == "url" else server.url
         result = project.run(
             "numbers.yaml",
             f"--lmm-model={model}",
-            f"--lmm-model-args=model={MODEL},base_url={server.url}{plain}{secret}",
+            f"--lmm-model-args=model={MODEL},base_url={url}{plain}{secret}",
             "--lmm-output-path=out",
             "--junitxml=junit.xml",
             "--showlocals",
@@ -69,3 +79,70 @@ def test_a_key_is_in_no_artefact_of_a_failing_run(
     # No answer is no regression: the gate cannot be judged.
     assert result.ret != 0
     assert "ERROR" in said
+
+
+LIKELIHOODS = """
+task: choices
+custom_dataset: !function rows.load
+dataset_kwargs: {name: numbers}
+test_split: test
+output_type: multiple_choice
+doc_to_text: "{{number}} is"
+doc_to_choice: [" odd", " even"]
+doc_to_target: 0
+metric_list: [{metric: acc}]
+parts: 1
+"""
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny_llama(tmp_path_factory.mktemp("keys") / "tiny")
+
+
+@pytest.mark.parametrize("status", [200, 400])
+def test_a_key_is_not_in_what_a_probe_tells(
+    checkpoint: Path, status: int, project: Project
+) -> None:
+    def unreadable(received: Received) -> Reply:
+        return Reply(status=status, body=parrot(received).body)
+
+    (project.pytester.path / "conftest.py").unlink()
+    (project.pytester.path / "choices.yaml").write_text(LIKELIHOODS)
+    with ScriptedServer(unreadable, key=KEY) as server:
+        result = project.run(
+            "choices.yaml",
+            "--lmm-model=local-completions",
+            f"--lmm-model-args=model={MODEL},base_url={server.url},tokenizer={checkpoint},api_key={KEY}",
+            "--lmm-strict",
+            "-vv",
+            "-rA",
+        )
+    said = f"{result.stdout.str()}{result.stderr.str()}"
+    assert "returns no likelihoods of a prompt" in said
+    assert "authorization=***" in said
+    assert KEY not in said
+
+
+def test_a_key_is_not_in_the_log_that_a_dead_server_leaves(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project.pytester.path / "conftest.py").unlink()
+    project.add_task("numbers", docs=8)
+    monkeypatch.setenv("LAUNCHES", str(tmp_path / "launches"))
+    command = f"{sys.executable} {FAKE}"
+    result = project.run(
+        "numbers.yaml",
+        "--lmm-model=srt_api",
+        f'--lmm-model-args=model_version=broken,launch=True,launch_command="{command}"',
+        "-vv",
+        OPENAI_API_KEY=KEY,
+    )
+    said = f"{result.stdout.str()}{result.stderr.str()}"
+    assert "started with ***" in said
+    assert KEY not in said
+    assert not [
+        p
+        for p in Path(tempfile.gettempdir()).glob("pytest-lmmeval-*/*.log")
+        if KEY in p.read_text()
+    ]

@@ -54,3 +54,25 @@ def test_a_folder_that_cannot_be_written_to_is_told_before_any_request(
         result = two.run("pr.lmm.yaml", *options, *more, KILL=number_list(range(200)))
         assert result.ret == pytest.ExitCode.USAGE_ERROR
         result.stderr.fnmatch_lines(["ERROR: --lmm-output-path: cannot write to */file/out (*"])
+
+
+def test_a_task_of_any_name_has_its_files(project: Project) -> None:
+    path = project.add_task("small", 4, parts=2)
+    path.write_text(path.read_text().replace("task: small", "task: " + "长" * 120))
+    result = project.run("small.yaml", "--lmm-output-path=out")
+    result.assert_outcomes(passed=2, skipped=1)
+    assert "长" * 120 in results_of(project.pytester.path / "out")["results"]
+    (samples,) = (project.pytester.path / "out").rglob("samples_*.jsonl")
+    assert len(samples.read_text().splitlines()) == 4
+
+
+@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["plain", "workers"])
+def test_doc_ids_of_a_task_that_is_not_there_are_told(two: Project, workers: tuple[str]) -> None:
+    result = two.run("--lmm-tasks=big,small", *OPTIONS, "--lmm-samples=bog=1,2", *workers)
+    message = (
+        "*--lmm-samples: task 'bog' is not among those that are collected. Did you mean 'big'?"
+    )
+    (result.stdout if workers else result.stderr).fnmatch_lines([message])
+    assert result.ret == (0 if workers else 4)
+    result = two.run("--lmm-tasks=big,small", *OPTIONS, "--lmm-samples=big=1,2", *workers)
+    assert result.ret == 0

@@ -13,8 +13,8 @@ from typing import Any
 from lm_eval_peer import Case
 
 from pytest_lmmeval.tasks.functions import FunctionRef
-from pytest_lmmeval.tasks.loader import load_source, parse_file
 from pytest_lmmeval.tasks.manager import TaskManager, TaskSpec
+from pytest_lmmeval.tasks.yaml_files import load_source, parse_file
 
 ROWS: Mapping[str, Sequence[str]] = {
     "output type": (

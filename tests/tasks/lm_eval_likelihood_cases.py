@@ -14,6 +14,14 @@ def gaps(doc):
     return [doc["gap"].replace("_", fruit)[: doc["gap"].index("_") + 9] for fruit in doc["options"]]
 
 
+def array(doc):
+    return np.array(doc["options"])
+
+
+def first_of(doc):
+    return np.array([doc["gold"] == 0, doc["gold"] == 1, doc["gold"] == 2]).argmax()
+
+
 def letters(doc):
     return [f"({chr(97 + i)})" for i in range(2 + doc["number"] % 4)]
 
@@ -128,6 +136,11 @@ TASKS = {
     "choices_of_own_number": f"""{_CHOICE}
     doc_to_choice: !function likelihoods.letters
     doc_to_target: "{{{{number % 2}}}}"
+    """,
+    "choices_of_numpy": f"""{_CHOICE}
+    doc_to_choice: !function likelihoods.array
+    doc_to_target: !function likelihoods.first_of
+    metric_list: [{{metric: acc}}, {{metric: acc_norm}}, {{metric: exact_match}}]
     """,
     "choices_several": f"""{_CHOICE}
     doc_to_choice: options

@@ -211,6 +211,8 @@ TASKS = {
           - {{function: take_first}}
       - name: second
         filter: [{{function: regex, regex_pattern: "(z)|(p+)"}}, {{function: take_first}}]
+      - name: blank
+        filter: [{{function: regex, regex_pattern: "^( )|(I s)"}}, {{function: take_first}}]
       - name: whole
         filter: [{{function: custom, filter_fn: !function scoring.whole}}]
       - name: choice

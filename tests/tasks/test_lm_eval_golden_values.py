@@ -21,7 +21,7 @@ from pytest_lmmeval.models.rolling import rolling_windows
 from pytest_lmmeval.models.sampling import sampling_arguments
 from pytest_lmmeval.records import Instance, MetricResult, OutcomeCounts
 from pytest_lmmeval.tasks.aggregation import AGGREGATIONS, mean_stderr, stderr
-from pytest_lmmeval.tasks.filters import FILTERS
+from pytest_lmmeval.tasks.filter_names import known_filters
 from pytest_lmmeval.tasks.group_results import aggregate_group
 from pytest_lmmeval.tasks.groups import load_group
 from pytest_lmmeval.tasks.metrics import exact_match
@@ -113,7 +113,7 @@ REGEX: list[tuple[str, dict[str, Any]]] = [
 
 
 def filtered(name: str, responses: list[str], doc: Any = None, **kwargs: Any) -> Any:
-    return list(FILTERS[name](**kwargs).apply([responses], [doc or {}]))
+    return list(known_filters("lm_eval")[name](**kwargs).apply([responses], [doc or {}]))
 
 
 def check_regex(golden: Any, folder: TaskFolder) -> None:

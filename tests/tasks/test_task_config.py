@@ -9,7 +9,8 @@ import pytest
 from task_builders import TaskFolder
 
 from pytest_lmmeval.errors import TaskError
-from pytest_lmmeval.tasks.config import TaskConfig, load_config
+from pytest_lmmeval.tasks.config import TaskConfig
+from pytest_lmmeval.tasks.config_reader import load_config
 from pytest_lmmeval.tasks.schema import Dialect
 
 BASE = "task: a\ndataset_path: json\ntest_split: test\ndoc_to_text: q\ndoc_to_target: a\n"
@@ -54,7 +55,8 @@ def failure(folder: TaskFolder, more: str) -> TaskError:
             "two pipelines 'f'",
         ),
         ("fewshot_config:\n  sampler: default\n  splt: x\n", 8, "Did you mean 'split'?"),
-        ("generation_kwargs:\n  until: 3\n", 7, "until is 3, expected text or a list"),
+        ("generation_kwargs:\n  until: 3\n", 7, "until is 3, expected text or a list of texts"),
+        ("description: !function own.d\n", 6, "description is !function own.d, expected text"),
         ("generation_kwargs:\n  temperature: hot\n", 7, "temperature is 'hot', expected a number"),
         ("gates:\n  acc: 3\n", 7, "gate 'acc': expected a mapping, found 3"),
         ("doc_to_visual: image\nreasoning_tags: [think]\n", 7, "expected pairs of tags"),
@@ -85,7 +87,6 @@ def test_a_file_without_a_task_is_none(folder: TaskFolder) -> None:
         "lmms_eval_specific_kwargs: {default: {}}",
         "model_specific_generation_kwargs: {default: {}}",
         "model_specific_target_kwargs: {default: x}",
-        "cluster_key: video",
         "score_key: right",
         "reasoning_tags: none",
         "auto_strip_thinking: true",
@@ -96,6 +97,16 @@ def test_a_file_without_a_task_is_none(folder: TaskFolder) -> None:
 def test_a_key_of_lmms_eval_alone_makes_the_dialect(folder: TaskFolder, key: str) -> None:
     assert load(folder).dialect == "lm_eval"
     assert load(folder, f"{key}\n").dialect == "lmms_eval"
+
+
+def test_clusters_do_not_make_the_dialect(folder: TaskFolder) -> None:
+    assert load(folder, "cluster_key: video\n").dialect == "lm_eval"
+    assert load(folder, "cluster_key: video\nscore_key: right\n").dialect == "lmms_eval"
+
+
+@pytest.mark.parametrize("dialect", ["lm_eval", "lmms_eval"])
+def test_clusters_are_known_in_both_dialects(folder: TaskFolder, dialect: Dialect) -> None:
+    assert load(folder, "cluster_key: video\n", dialect=dialect).cluster_key == "video"
 
 
 @pytest.mark.parametrize("dialect", ["lm_eval", "lmms_eval"])

@@ -266,6 +266,31 @@ def test_a_function_gets_metadata_and_arguments_that_it_takes(folder: TaskFolder
     assert ask(folder.task()) == ["y", "y"]
 
 
+def test_a_function_gets_the_models_arguments_as_in_lm_eval(folder: TaskFolder) -> None:
+    folder.write(
+        "docs.py",
+        """
+        def splits(pretrained, size, **rest):
+            return {"test": [{"question": pretrained, "answer": str(sorted(rest))}] * size}
+        """,
+    )
+    more = "    metadata: {version: 1, size: 3, pretrained: none}\n"
+    folder.write("task.yaml", MINIMAL + more)
+    task = folder.task(model_args={"pretrained": "gpt2", "size": 2})
+    assert ask(task) == ["gpt2", "gpt2"]
+
+
+def test_a_file_in_another_encoding_is_told_with_its_doc(folder: TaskFolder) -> None:
+    rows = b'{"question": "a", "answer": "b"}\n{"question": "\xe9", "answer": "b"}\n'
+    (folder.path / "rows.jsonl").write_bytes(rows)
+    path = folder.write("task.yaml", local("json", "{test: rows.jsonl}"))
+    task = folder.task()
+    assert task.instances(0)[0].context == "a"
+    with pytest.raises(DataError, match=r"doc 1 is not in UTF-8: .*0xe9") as caught:
+        task.instances(1)
+    assert f"{path}:" in str(caught.value)
+
+
 def test_plain_lists_need_no_datasets_library(folder: TaskFolder) -> None:
     folder.docs(QUESTIONS)
     folder.write("task.yaml", MINIMAL)

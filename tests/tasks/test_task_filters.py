@@ -10,7 +10,7 @@ import pytest
 from task_builders import MINIMAL, QUESTIONS, TaskFolder, answer
 
 from pytest_lmmeval.errors import TaskError
-from pytest_lmmeval.tasks.filters import FILTERS, LMMS_FILTERS
+from pytest_lmmeval.tasks.filter_names import known_filters
 
 GOLDEN = json.loads(Path(__file__).with_name("lm_eval_0.4.13.json").read_text())
 
@@ -23,7 +23,7 @@ def folder(tmp_path: Path) -> TaskFolder:
 
 
 def apply(name: str, responses: list[str], doc: dict[str, Any] | None = None, **kw: Any) -> Any:
-    (value,) = FILTERS[name](**kw).apply([responses], [doc or {}])
+    (value,) = known_filters("lm_eval")[name](**kw).apply([responses], [doc or {}])
     return value
 
 
@@ -87,15 +87,15 @@ def test_the_simple_filters_do_what_their_names_say(
 
 
 def test_lmms_evals_remove_whitespace_drops_one_leading_space() -> None:
-    (value,) = LMMS_FILTERS["remove_whitespace"]().apply([["  a ", "b"]], [{}])
+    (value,) = known_filters("lmms_eval")["remove_whitespace"]().apply([["  a ", "b"]], [{}])
     assert value == [" a ", "b"]
 
 
 def test_lmms_evals_multi_choice_regex_takes_the_first_choice_that_is_found() -> None:
     doc = {"choices": ["Guilty", "Guilty of Romance"]}
     resps = [["Guilty of Romance"]]
-    assert list(FILTERS["multi_choice_regex"]().apply(resps, [doc])) == [["(B)"]]
-    assert list(LMMS_FILTERS["multi_choice_regex"]().apply(resps, [doc])) == [["(A)"]]
+    assert list(known_filters("lm_eval")["multi_choice_regex"]().apply(resps, [doc])) == [["(B)"]]
+    assert list(known_filters("lmms_eval")["multi_choice_regex"]().apply(resps, [doc])) == [["(A)"]]
 
 
 NUMBER = "    filter_list: [{name: n, filter: [{function: regex}, {function: take_first}]}]\n"
@@ -130,7 +130,16 @@ def test_a_filter_of_the_task_may_say_where_it_found_nothing(folder: TaskFolder)
         ("[{function: regexx}]", "regexx is not one of .*Did you mean 'regex'?"),
         ("[{function: regex, pattern: x}]", "regex cannot be made: TypeError: .*'pattern'"),
         ("[{function: regex, regex_pattern: '('}]", "regex cannot be made: .*error: missing"),
-        ("[{function: take_first_k, k: 2}]", "take_first_k failed: .*k=2 needs 'repeats' of at"),
+        (
+            "[{function: take_first_k}]",
+            "take_first_k cannot be made: .*missing a required arg.*'k'",
+        ),
+        ("[{function: take_first_k, k: '1'}]", "k is '1', expected a whole number of at least 1"),
+        ("[{function: regex, group_select: '0'}]", "group_select is '0', expected a whole number"),
+        ("[{function: map, mapping_dict: [a]}]", r"mapping_dict is \['a'\], expected a mapping"),
+        ("[{function: multi_choice_regex, ignore_case: 'no'}]", "ignore_case is 'no', expected t"),
+        ("[{function: multi_choice_regex, regexes_to_ignore: a}]", "'a', expected a list"),
+        ("[{function: take_first_k, k: 2}]", "take_first_k k=2 needs 'repeats' of at least 2"),
         ("[{function: multi_choice_regex}]", "KeyError: 'choices'; columns of the docs: question"),
         ("[{function: !function own.Lost}]", "own.Lost returned 0 values for 3 instances"),
         ("[{function: !function own.Failing}]", "own.Failing failed: ZeroDivisionError: division"),
@@ -160,11 +169,22 @@ def test_a_filter_that_cannot_be_used_is_named_with_its_line(
     assert (caught.value.path, caught.value.line) == (path, 8)
 
 
-def test_arguments_of_a_named_filter_are_checked_before_any_data(folder: TaskFolder) -> None:
+@pytest.mark.parametrize(
+    "step",
+    [
+        "function: regex, regex_pattern: '('",
+        "function: regex, group_select: '0'",
+        "function: take_first_k, k: 2",
+        "function: map, mapping_dict: x",
+    ],
+)
+def test_arguments_of_a_named_filter_are_checked_before_any_data(
+    folder: TaskFolder, step: str
+) -> None:
     folder.write("docs.py", "raise AssertionError('opened')\n")
-    steps = "[{function: regex, regex_pattern: '('}]"
+    steps = f"[{{{step}}}]"
     folder.write("task.yaml", MINIMAL + f"    filter_list: [{{name: f, filter: {steps}}}]\n")
-    with pytest.raises(TaskError, match="regex cannot be made"):
+    with pytest.raises(TaskError, match=r"cannot be made|needs 'repeats'"):
         folder.task()
 
 

@@ -129,3 +129,31 @@ def test_a_target_of_the_wrong_kind_is_told_with_its_doc(
         task.score([0], [pairs(-3, -1, -2)[: len(task.instances(0))]])
     assert message in str(caught.value)
     assert "doc 0" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("choices", "shown"), [("[1, 2]", r"\[1, 2\]"), ("[]", r"\[\]"), ("\"{{['a', 2]}}\"", "'a', 2")]
+)
+def test_choices_that_cannot_be_measured_are_told_before_anything_is_asked(
+    folder: TaskFolder, choices: str, shown: str
+) -> None:
+    text = CHOICES.replace("['no', maybe, 'yes']", choices)
+    path = folder.write("task.yaml", text)
+    with pytest.raises(TaskError, match=f"gave .*{shown}.*, expected a list of texts") as caught:
+        folder.task().instances(0)
+    assert (caught.value.path, caught.value.line) == (path, 7)
+
+
+def test_the_tasks_own_scoring_may_have_other_choices(folder: TaskFolder) -> None:
+    folder.write("own.py", "def score(doc, results):\n    return {'n': len(results)}\n")
+    text = CHOICES.replace("['no', maybe, 'yes']", "[1, 2]")
+    folder.write("task.yaml", f"{text}    process_results: !function own.score\n")
+    assert [i.continuation for i in folder.task().instances(0)] == [" 1", " 2"]
+
+
+def test_a_value_in_a_message_is_cut(folder: TaskFolder) -> None:
+    choices = "\"{{'[' * 10000}}\""
+    folder.write("task.yaml", CHOICES.replace("['no', maybe, 'yes']", choices))
+    with pytest.raises(TaskError) as caught:
+        folder.task().instances(0)
+    assert len(str(caught.value)) < 1000

@@ -8,7 +8,14 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pytest_lmmeval.tasks import aggregation, classification, filters, metrics, reasoning
+from pytest_lmmeval.tasks import (
+    aggregation,
+    classification,
+    filters,
+    metrics,
+    reasoning,
+    regex_filters,
+)
 from pytest_lmmeval.tasks.compat import loguru, squad
 
 _log = logging.getLogger(__name__)
@@ -33,6 +40,10 @@ def peer_names(registered_filters: dict[str, Any]) -> dict[str, dict[str, Any]]:
         "register_filter": register_filter,
         "register_metric": _registered_for_nothing,
     }
+    return {**_lm_eval(registry), **_lmms_eval(registry)}
+
+
+def _lm_eval(registry: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {
         "lm_eval": {},
         "lm_eval.utils": {
@@ -50,11 +61,16 @@ def peer_names(registered_filters: dict[str, Any]) -> dict[str, dict[str, Any]]:
         "lm_eval.filters": {},
         "lm_eval.filters.extraction": {
             "Filter": filters.Filter,
-            "MultiChoiceRegexFilter": filters.MultiChoiceRegexFilter,
-            "RegexFilter": filters.RegexFilter,
+            "MultiChoiceRegexFilter": regex_filters.MultiChoiceRegexFilter,
+            "RegexFilter": regex_filters.RegexFilter,
             "WhitespaceFilter": filters.WhitespaceFilter,
         },
         "lm_eval.tasks": {},
+    }
+
+
+def _lmms_eval(registry: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {
         "lmms_eval": {},
         "lmms_eval.utils": {"eval_logger": _log, "resolve_cache_dir": resolve_cache_dir},
         "lmms_eval.api": {},
@@ -68,10 +84,10 @@ def peer_names(registered_filters: dict[str, Any]) -> dict[str, dict[str, Any]]:
         "lmms_eval.api.registry": registry,
         "lmms_eval.filters": {"Filter": filters.Filter},
         "lmms_eval.filters.extraction": {
-            "ExtendedRegexFilter": filters.ExtendedRegexFilter,
+            "ExtendedRegexFilter": regex_filters.ExtendedRegexFilter,
             "Filter": filters.Filter,
-            "MultiChoiceRegexFilter": filters.LmmsMultiChoiceRegexFilter,
-            "RegexFilter": filters.RegexFilter,
+            "MultiChoiceRegexFilter": regex_filters.LmmsMultiChoiceRegexFilter,
+            "RegexFilter": regex_filters.RegexFilter,
             "WhitespaceFilter": filters.LmmsWhitespaceFilter,
         },
         "lmms_eval.filters.transformation": {"MapFilter": filters.MapFilter},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pytest_lmmeval.tasks.config import TaskConfig
-from pytest_lmmeval.tasks.filter_chain import known_filters
+from pytest_lmmeval.tasks.filter_names import known_filters
 from pytest_lmmeval.tasks.functions import FunctionRef
 from pytest_lmmeval.tasks.schema import Dialect
 from pytest_lmmeval.tasks.specs import FilterStep

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from pytest_lmmeval.errors import TaskError
-from pytest_lmmeval.tasks.loader import load_source, parse_text
 from pytest_lmmeval.tasks.yaml_faults import DEEPEST
+from pytest_lmmeval.tasks.yaml_files import load_source, parse_text
 
 # A key at the left edge, and the lines that belong to its value.
 _HEAD = re.compile(

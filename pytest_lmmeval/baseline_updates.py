@@ -1,0 +1,129 @@
+"""``--lmm-update-baseline``: what a run measured becomes what later runs are compared with."""
+
+from __future__ import annotations
+
+import datetime
+import fnmatch
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from pytest_lmmeval.errors import BaselineError
+from pytest_lmmeval.gates.baseline import (
+    Baseline,
+    BaselineDocs,
+    BaselineKey,
+    BaselineMetric,
+    BaselineOrigin,
+    BaselineQuality,
+    BaselineRun,
+    combined_sha256,
+)
+from pytest_lmmeval.gates.baseline_file import read_baseline, write_baseline
+from pytest_lmmeval.gates.scores import MetricScores
+from pytest_lmmeval.gates.staleness import stale_fields
+from pytest_lmmeval.ledger import TaskLedger
+from pytest_lmmeval.plans import GatePlan, TaskPlan
+
+
+def is_updated(plan: TaskPlan, gate: GatePlan) -> bool:
+    """Whether the user asked for this gate's baseline to be written."""
+    glob = plan.config.update_baseline
+    if glob is None:
+        return False
+    names = (plan.name, gate.key, f"{plan.name}::{gate.key}", f"{plan.key}::{gate.key}")
+    return any(fnmatch.fnmatchcase(name, glob) for name in names)
+
+
+@dataclass
+class BaselineUpdates:
+    """Writes baselines, gate by gate.
+
+    Attributes:
+        written: By plan and gate, the file that holds the gate's new baseline.
+    """
+
+    written: dict[tuple[str, str], str] = field(default_factory=dict)
+    _replaced: dict[Path, Baseline | None] = field(default_factory=dict)
+
+    def write(
+        self, plan: TaskPlan, gate: GatePlan, scores: MetricScores, now: Baseline
+    ) -> tuple[float, float | None]:
+        """Write a gate's metric; others stay if they were measured the same way.
+
+        Args:
+            plan: The task's plan.
+            gate: The gate.
+            scores: What its metric measured.
+            now: The baseline without metrics; see ``current_baseline``.
+
+        Returns:
+            The value that is accepted now, and the one that was before this run, if any.
+
+        Raises:
+            BaselineError: Docs failed, so that there is nothing to accept, or it cannot be written.
+        """
+        there = _readable_baseline(plan.baseline)
+        metrics = {}
+        if there is not None and not stale_fields(there, now):
+            metrics = dict(there.metrics)
+        accepted = BaselineMetric.from_scores(scores)
+        metrics[gate.key] = accepted
+        # Gates of one task write one after the other, in any order; "previous" is before them all.
+        previous = self._replaced.setdefault(plan.baseline, there)
+        old = {k: m.value for k, m in previous.metrics.items()} if previous is not None else {}
+        origin = replace(now.by, previous=old, reason=plan.config.update_reason)
+        write_baseline(plan.baseline, replace(now, metrics=metrics, by=origin))
+        self.written[plan.key, gate.key] = str(plan.baseline)
+        return accepted.value, old.get(gate.key)
+
+
+def current_baseline(plan: TaskPlan, measured: TaskLedger) -> Baseline:
+    """Return the baseline that this run would write, without metrics."""
+    docs = sorted(measured.docs, key=lambda doc: doc.doc_id)
+    about = measured.about
+    fingerprint = about["fingerprint"]
+    return Baseline(
+        key=BaselineKey(plan.name, plan.config.variant, plan.suite),
+        docs=BaselineDocs(
+            ids=tuple(doc.doc_id for doc in docs),
+            data_sha256=combined_sha256(doc.doc_hash for doc in docs),
+            prompt_sha256=combined_sha256(doc.prompt_hash for doc in docs),
+            target_sha256=combined_sha256(doc.target_hash for doc in docs),
+            task_version=fingerprint.get("task_version") or None,
+            scorer_version=fingerprint.get("scorer_version") or None,
+        ),
+        run=_run(plan, about["model"], fingerprint),
+        quality=BaselineQuality(
+            measured.counts.failed, measured.counts.truncated, measured.counts.unparsed
+        ),
+        by=BaselineOrigin(
+            date=datetime.datetime.now(datetime.UTC).date().isoformat(),
+            commit=os.environ.get("GITHUB_SHA") or os.environ.get("CI_COMMIT_SHA"),
+        ),
+    )
+
+
+def _run(plan: TaskPlan, model: Mapping[str, Any], fingerprint: Mapping[str, Any]) -> BaselineRun:
+    return BaselineRun(
+        dialect=fingerprint.get("dialect"),
+        message_format=fingerprint.get("message_format"),
+        num_fewshot=fingerprint.get("num_fewshot"),
+        gen_kwargs=fingerprint.get("gen_kwargs", {}),
+        chat_template_sha256=fingerprint.get("chat_template_sha256"),
+        settings=fingerprint.get("settings", {}),
+        model=model,
+        versions={"pytest-lmmeval": version("pytest-lmmeval")},
+        limit=plan.config.limit,
+    )
+
+
+def _readable_baseline(path: Path) -> Baseline | None:
+    """Return the baseline there; a damaged one (a merge conflict, say) is as good as none."""
+    try:
+        return read_baseline(path)
+    except BaselineError:
+        return None

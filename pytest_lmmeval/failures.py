@@ -1,0 +1,55 @@
+"""How a part or a gate fails: the exceptions that become a test's failure text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pytest_lmmeval.ledger import DocRecord
+from pytest_lmmeval.records import Sample, Verdict
+
+# Docs that a failure message names; the samples file has them all.
+DOCS_SHOWN = 10
+
+
+class GateFailed(AssertionError):
+    """A gate's verdict is FAIL (or UNDECIDED where that fails).
+
+    Args:
+        verdict: The verdict.
+        lost: One line per doc that was lost, as far as they are shown.
+    """
+
+    def __init__(self, verdict: Verdict, lost: Sequence[str] = ()) -> None:
+        self.verdict = verdict
+        lines = [f"{verdict.outcome} {verdict.task}: {verdict.reason}", *lost, *verdict.notes]
+        super().__init__("\n".join(lines))
+
+
+class GateError(AssertionError):
+    """A gate cannot say anything about the model: its verdict is ERROR."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        self.verdict = verdict
+        super().__init__("\n".join([f"ERROR {verdict.task}: {verdict.reason}", *verdict.notes]))
+
+
+class PartFailed(AssertionError):
+    """Requests of a part failed for good.
+
+    Args:
+        failed: Ids and failures of the docs without an answer.
+        total: Docs in the part.
+    """
+
+    def __init__(self, failed: Sequence[tuple[int, str]], total: int) -> None:
+        shown = [f"  doc {doc_id}: {failure}" for doc_id, failure in failed[:DOCS_SHOWN]]
+        if len(failed) > DOCS_SHOWN:
+            shown.append(f"  … and {len(failed) - DOCS_SHOWN} more")
+        head = f"{len(failed)} of {total} docs got no answer; the others are scored"
+        super().__init__("\n".join([head, *shown]))
+
+
+def failed_docs(samples: Sequence[Sample]) -> list[tuple[int, str]]:
+    """Return id and failure of every doc that got no answer."""
+    records = [DocRecord.of(sample) for sample in samples if sample.outcome == "failed"]
+    return [(record.doc_id, record.failure or "no answer") for record in records]
