@@ -37,7 +37,7 @@ PEER = MEASURE.format(
     imports="from lm_eval.tasks import TaskManager", index="names = TaskManager().all_subtasks"
 )
 OURS = MEASURE.format(
-    imports="from pytest_lmmeval.tasks.manager import TaskManager",
+    imports="from pytest_lmmeval.tasks.catalog.manager import TaskManager",
     index="names = TaskManager([sys.argv[1]], include_defaults=False).all_tasks()",
 )
 

@@ -71,7 +71,7 @@ pairs = [instance.args for instance in task.instances]
     ),
     "ours": MEASURE.format(
         open="""
-from pytest_lmmeval.tasks.manager import TaskManager
+from pytest_lmmeval.tasks.catalog.manager import TaskManager
 from pytest_lmmeval.tasks.task import Task, TaskSettings
 (spec,) = TaskManager(["."]).select(["bench"])
 task = Task(spec, settings=TaskSettings(num_fewshot=shots, fewshot_seed=1234))

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_lmmeval import create_model, evaluate
-from pytest_lmmeval.models.sglang_launch import SGLangLaunch
+from pytest_lmmeval.models.servers.sglang_launch import SGLangLaunch
 from pytest_lmmeval.records import Response
 from pytest_lmmeval.serving import own_servers
 

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     )
     from pytest_lmmeval.evaluations import Evaluations, GroupEvaluation, TaskEvaluation
     from pytest_lmmeval.evaluator import evaluate, simple_evaluate
-    from pytest_lmmeval.models.api import TemplateAPI
     from pytest_lmmeval.models.base import LM, AsyncLM
+    from pytest_lmmeval.models.endpoints.api import TemplateAPI
     from pytest_lmmeval.models.registry import create_model, register_model
     from pytest_lmmeval.options import RunConfig
     from pytest_lmmeval.records import (
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
         TextPart,
         Verdict,
     )
-    from pytest_lmmeval.tasks.manager import TaskManager
+    from pytest_lmmeval.tasks.catalog.manager import TaskManager
     from pytest_lmmeval.warnings import LmmWarning, UndecidedWarning
 
 _HOMES = {
@@ -56,7 +56,7 @@ _HOMES = {
     ),
     "evaluations": ("Evaluations", "GroupEvaluation", "TaskEvaluation"),
     "evaluator": ("evaluate", "simple_evaluate"),
-    "models.api": ("TemplateAPI",),
+    "models.endpoints.api": ("TemplateAPI",),
     "models.base": ("LM", "AsyncLM"),
     "models.registry": ("create_model", "register_model"),
     "options": ("RunConfig",),
@@ -70,7 +70,7 @@ _HOMES = {
         "TextPart",
         "Verdict",
     ),
-    "tasks.manager": ("TaskManager",),
+    "tasks.catalog.manager": ("TaskManager",),
     "warnings": ("LmmWarning", "UndecidedWarning"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

@@ -20,7 +20,7 @@ from pytest_lmmeval.selection import VIRTUAL_FOLDER, is_suite
 from pytest_lmmeval.state import run_of
 
 if TYPE_CHECKING:
-    from pytest_lmmeval.tasks.manager import TaskSpec
+    from pytest_lmmeval.tasks.catalog.manager import TaskSpec
 
 
 def items_of(plan: TaskPlan, parent: pytest.Collector) -> list[pytest.Item]:
@@ -128,7 +128,7 @@ def select_tasks(config: pytest.Config, names: Sequence[str]) -> list[TaskSpec]:
         UsageError: A name stands for nothing.
         TaskError: A task or group file cannot be used.
     """
-    from pytest_lmmeval.tasks.manager import TaskManager
+    from pytest_lmmeval.tasks.catalog.manager import TaskManager
 
     settings = run_of(config).config
     manager = TaskManager(include_path=settings.include_path)

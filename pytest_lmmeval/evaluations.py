@@ -8,8 +8,8 @@ from typing import Any
 
 from pytest_lmmeval.errors import UsageError, nearest
 from pytest_lmmeval.records import MetricResult, OutcomeCounts, Sample
-from pytest_lmmeval.tasks.config import TaskConfig
-from pytest_lmmeval.tasks.group_results import GroupResults
+from pytest_lmmeval.tasks.files.config import TaskConfig
+from pytest_lmmeval.tasks.scoring.group_results import GroupResults
 
 
 class UnknownMetric(UsageError, KeyError):

@@ -22,11 +22,11 @@ from pytest_lmmeval.pipeline import Pipeline
 from pytest_lmmeval.records import Sample
 from pytest_lmmeval.serving import own_servers
 from pytest_lmmeval.shards import Shard
-from pytest_lmmeval.tasks.config import TaskConfig
-from pytest_lmmeval.tasks.group_results import sum_up_group
-from pytest_lmmeval.tasks.groups import SelectedGroup
-from pytest_lmmeval.tasks.manager import TaskManager
+from pytest_lmmeval.tasks.catalog.groups import SelectedGroup
+from pytest_lmmeval.tasks.catalog.manager import TaskManager
+from pytest_lmmeval.tasks.files.config import TaskConfig
 from pytest_lmmeval.tasks.output_types import UNSUPPORTED, request_type
+from pytest_lmmeval.tasks.scoring.group_results import sum_up_group
 from pytest_lmmeval.tasks.task import Task, TaskSettings
 
 Tasks: TypeAlias = str | Path | TaskConfig | Sequence[str | Path | TaskConfig]

@@ -19,8 +19,8 @@ from pytest_lmmeval.records import MetricResult
 from pytest_lmmeval.reports.numbers import points_text, value_text
 from pytest_lmmeval.reports.table import Z_90
 from pytest_lmmeval.results import TaskResults
-from pytest_lmmeval.tasks.group_results import GroupResults, sum_up_group
-from pytest_lmmeval.tasks.groups import SelectedGroup
+from pytest_lmmeval.tasks.catalog.groups import SelectedGroup
+from pytest_lmmeval.tasks.scoring.group_results import GroupResults, sum_up_group
 from pytest_lmmeval.tasks.task import Task
 
 

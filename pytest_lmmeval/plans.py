@@ -17,12 +17,12 @@ from pytest_lmmeval.errors import TaskError, UsageError, nearest
 from pytest_lmmeval.gates.baseline_file import baseline_path
 from pytest_lmmeval.gates.rules import GateRule
 from pytest_lmmeval.options import RunConfig
-from pytest_lmmeval.tasks.config import TaskConfig
-from pytest_lmmeval.tasks.scored_together import scored_together
+from pytest_lmmeval.tasks.files.config import TaskConfig
+from pytest_lmmeval.tasks.scoring.scored_together import scored_together
 
 if TYPE_CHECKING:
-    from pytest_lmmeval.tasks.groups import SelectedGroup
-    from pytest_lmmeval.tasks.manager import TaskSpec
+    from pytest_lmmeval.tasks.catalog.groups import SelectedGroup
+    from pytest_lmmeval.tasks.catalog.manager import TaskSpec
 
 # Enough for four workers to balance, little enough for a report; fixed, so that collecting opens no
 # data set and node ids stay the same.

@@ -21,8 +21,8 @@ from pytest_lmmeval.models.arguments import is_secret, parse_arguments
 from pytest_lmmeval.models.credentials import HIDDEN, Scrubber
 from pytest_lmmeval.options import RunConfig
 from pytest_lmmeval.records import MetricResult, OutcomeCounts, Sample
-from pytest_lmmeval.tasks.config import TaskConfig
-from pytest_lmmeval.tasks.group_results import GroupResults
+from pytest_lmmeval.tasks.files.config import TaskConfig
+from pytest_lmmeval.tasks.scoring.group_results import GroupResults
 
 LIBRARIES = (
     "Jinja2",

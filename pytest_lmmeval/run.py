@@ -87,7 +87,7 @@ class BenchmarkRun:
         Raises:
             pytest.UsageError: Unknown task, model or argument.
         """
-        from pytest_lmmeval.tasks.manager import TaskManager
+        from pytest_lmmeval.tasks.catalog.manager import TaskManager
 
         try:
             manager = TaskManager(include_path=self.config.include_path)

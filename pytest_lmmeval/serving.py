@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pytest_lmmeval.models.base import LM
-    from pytest_lmmeval.models.server import ServerInfo
+    from pytest_lmmeval.models.servers.server import ServerInfo
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class Servers:
             ModelUnavailable: The server could not be launched; the message ends with its log.
         """
         # Deferred: most runs launch none.
-        from pytest_lmmeval.models.server import ensure_server
-        from pytest_lmmeval.models.server_spec import ServerSpec
+        from pytest_lmmeval.models.servers.server import ensure_server
+        from pytest_lmmeval.models.servers.server_spec import ServerSpec
 
         spec = ServerSpec.from_mapping(section)
         self.folder.mkdir(mode=0o700, exist_ok=True)
@@ -63,7 +63,7 @@ class Servers:
     def stop(self) -> None:
         """End all servers of the run and wait until they are gone."""
         if self.folder.is_dir():
-            from pytest_lmmeval.models.server import stop_servers
+            from pytest_lmmeval.models.servers.server import stop_servers
 
             stop_servers(self.folder)
             shutil.rmtree(self.folder, ignore_errors=True)

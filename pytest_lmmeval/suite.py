@@ -29,8 +29,8 @@ from pytest_lmmeval.gates.rules import GateRule
 from pytest_lmmeval.options import RunConfig, parse_setting
 from pytest_lmmeval.plans import ModelPlan, Place, TaskPlan, own_place, plan_gates
 from pytest_lmmeval.suite_models import check_plan, plan_model
-from pytest_lmmeval.tasks.manager import TaskManager, TaskSpec
-from pytest_lmmeval.tasks.yaml_files import Block, parse_file
+from pytest_lmmeval.tasks.catalog.manager import TaskManager, TaskSpec
+from pytest_lmmeval.tasks.files.yaml_files import Block, parse_file
 
 FORMAT = 1
 KEYS = ("lmmeval", "profile", "models", "defaults", "settings", "tasks", "baselines", "variant")

@@ -13,7 +13,7 @@ from typing import Any
 from pytest_lmmeval.errors import UsageError
 from pytest_lmmeval.models.arguments import parse_arguments
 from pytest_lmmeval.models.registry import create_model
-from pytest_lmmeval.models.server_spec import ServerSpec
+from pytest_lmmeval.models.servers.server_spec import ServerSpec
 from pytest_lmmeval.options import RunConfig
 from pytest_lmmeval.plans import ModelPlan
 

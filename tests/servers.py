@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal, Self, TypeAlias
 
-from pytest_lmmeval.models.image_probe import QUESTION
+from pytest_lmmeval.models.endpoints.image_probe import QUESTION
 
 MODEL = "test-model"
 

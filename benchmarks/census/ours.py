@@ -19,15 +19,15 @@ from census.repair import root
 from census.sandbox import confine
 from pytest_lmmeval.errors import LmmError
 from pytest_lmmeval.records import ImagePart, Instance, Message, TextPart
-from pytest_lmmeval.tasks.calls import user_function
-from pytest_lmmeval.tasks.config import TaskConfig
-from pytest_lmmeval.tasks.config_reader import load_config
-from pytest_lmmeval.tasks.data import TaskData
-from pytest_lmmeval.tasks.fieldset import FieldSet
-from pytest_lmmeval.tasks.functions import FunctionRef, Functions
-from pytest_lmmeval.tasks.model_arguments import ModelArguments
-from pytest_lmmeval.tasks.requirements import check_requirements
-from pytest_lmmeval.tasks.schema import Dialect
+from pytest_lmmeval.tasks.data.task_data import TaskData
+from pytest_lmmeval.tasks.files.config import TaskConfig
+from pytest_lmmeval.tasks.files.config_reader import load_config
+from pytest_lmmeval.tasks.files.schema import Dialect
+from pytest_lmmeval.tasks.functions.calls import user_function
+from pytest_lmmeval.tasks.functions.requirements import check_requirements
+from pytest_lmmeval.tasks.functions.user_functions import FunctionRef, Functions
+from pytest_lmmeval.tasks.prompts.fieldset import FieldSet
+from pytest_lmmeval.tasks.prompts.model_arguments import ModelArguments
 from pytest_lmmeval.tasks.task import Task, TaskSettings
 
 DOCS = 2

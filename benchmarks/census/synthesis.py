@@ -14,8 +14,8 @@ from census.templates import read_template
 from census.uses import Kind, Use
 from census.values import Fields, Items, Known, Row, Rows, Value
 from pytest_lmmeval.errors import LmmError
-from pytest_lmmeval.tasks.config import TaskConfig
-from pytest_lmmeval.tasks.functions import FunctionRef, Functions
+from pytest_lmmeval.tasks.files.config import TaskConfig
+from pytest_lmmeval.tasks.functions.user_functions import FunctionRef, Functions
 
 ATTEMPTS = 48
 _DOCS = 3

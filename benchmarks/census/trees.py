@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_lmmeval.errors import UsageError
-from pytest_lmmeval.tasks.index import Index
-from pytest_lmmeval.tasks.schema import Dialect
+from pytest_lmmeval.tasks.catalog.index import Index
+from pytest_lmmeval.tasks.files.schema import Dialect
 
 PEERS: tuple[Dialect, ...] = ("lm_eval", "lmms_eval")
 # ``find_spec`` of a top-level name executes nothing of the package.

@@ -35,7 +35,7 @@ class LM:
             need, and why. They are dropped with a warning, so that the peers' command lines work.
         refused_arguments: Those that would mean something that this model cannot do, and what to
             give instead.
-        names_chat_templates: Whether the argument ``chat_template`` picks, by its name, the template
+        names_chat_templates: Whether the argument ``chat_template`` picks, by name, the template
             that the model's prompts go through (``--lmm-apply-chat-template=NAME``).
     """
 

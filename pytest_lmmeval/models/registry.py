@@ -34,14 +34,14 @@ class _BuiltIn:
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
 
-_CHAT = "pytest_lmmeval.models.openai:OpenAIChat"
+_CHAT = "pytest_lmmeval.models.endpoints.openai:OpenAIChat"
 _OPENAI = {"base_url": "https://api.openai.com/v1"}
-_HF = "pytest_lmmeval.models.huggingface:HFText"
+_HF = "pytest_lmmeval.models.local.huggingface:HFText"
 _ANTHROPIC = _BuiltIn(
-    "pytest_lmmeval.models.anthropic:AnthropicMessages",
+    "pytest_lmmeval.models.endpoints.anthropic:AnthropicMessages",
     {"base_url": "https://api.anthropic.com/v1"},
 )
-_COMPLETIONS = "pytest_lmmeval.models.completions:Completions"
+_COMPLETIONS = "pytest_lmmeval.models.endpoints.completions:Completions"
 _BUILT_IN = {
     "anthropic": _ANTHROPIC,
     "anthropic-chat": _ANTHROPIC,
@@ -51,17 +51,19 @@ _BUILT_IN = {
     "async_openai_compatible_chat": _BuiltIn(_CHAT),
     "hf": _BuiltIn(_HF),
     "hf-auto": _BuiltIn(_HF),
-    "hf-multimodal": _BuiltIn("pytest_lmmeval.models.vision:HFVision"),
-    "hf_vision": _BuiltIn("pytest_lmmeval.models.vision:HFVision"),
+    "hf-multimodal": _BuiltIn("pytest_lmmeval.models.local.vision:HFVision"),
+    "hf_vision": _BuiltIn("pytest_lmmeval.models.local.vision:HFVision"),
     "huggingface": _BuiltIn(_HF),
     "local-chat-completions": _BuiltIn(_CHAT),
     "local-completions": _BuiltIn(_COMPLETIONS),
     "openai": _BuiltIn(_CHAT),
-    "openai-chat-completions": _BuiltIn("pytest_lmmeval.models.openai:OpenAIHostedChat", _OPENAI),
+    "openai-chat-completions": _BuiltIn(
+        "pytest_lmmeval.models.endpoints.openai:OpenAIHostedChat", _OPENAI
+    ),
     "openai-completions": _BuiltIn(_COMPLETIONS, {**_OPENAI, "tokenizer_backend": "tiktoken"}),
     "openai_compatible": _BuiltIn(_CHAT),
-    "sglang-generate": _BuiltIn("pytest_lmmeval.models.sglang:SGLangGenerate"),
-    "srt_api": _BuiltIn("pytest_lmmeval.models.srt:SRT"),
+    "sglang-generate": _BuiltIn("pytest_lmmeval.models.endpoints.sglang:SGLangGenerate"),
+    "srt_api": _BuiltIn("pytest_lmmeval.models.endpoints.srt:SRT"),
 }
 _registered: dict[str, type[LM]] = {}
 

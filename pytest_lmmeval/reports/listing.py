@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from pytest_lmmeval.errors import LmmError
 from pytest_lmmeval.options import RunConfig
-from pytest_lmmeval.tasks.manager import TaskManager, TaskSpec
+from pytest_lmmeval.tasks.catalog.manager import TaskManager, TaskSpec
 from pytest_lmmeval.tasks.obstacles import Conditions, obstacles
 from pytest_lmmeval.warnings import LmmWarning
 

@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from pytest_lmmeval.tasks.config import TaskConfig
-from pytest_lmmeval.tasks.functions import FunctionRef
+from pytest_lmmeval.tasks.files.config import TaskConfig
+from pytest_lmmeval.tasks.functions.user_functions import FunctionRef
 from pytest_lmmeval.tasks.settings import TaskSettings
 from pytest_lmmeval.tasks.values import digest, plain, text_digest
 

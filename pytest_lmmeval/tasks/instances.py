@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from pytest_lmmeval.records import Instance, Message, RequestType
-from pytest_lmmeval.tasks.config import TaskConfig
-from pytest_lmmeval.tasks.fields import Doc
-from pytest_lmmeval.tasks.fieldset import FieldSet
+from pytest_lmmeval.tasks.files.config import TaskConfig
 from pytest_lmmeval.tasks.output_types import request_type
+from pytest_lmmeval.tasks.prompts.fields import Doc
+from pytest_lmmeval.tasks.prompts.fieldset import FieldSet
 
 Context: TypeAlias = "str | tuple[Message, ...]"
 

@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pytest_lmmeval.errors import DataError, LmmError
-from pytest_lmmeval.tasks.compat import import_statements, is_there
-from pytest_lmmeval.tasks.config import TaskConfig
-from pytest_lmmeval.tasks.data import data_source
-from pytest_lmmeval.tasks.functions import Functions, references
-from pytest_lmmeval.tasks.hub import find_data
+from pytest_lmmeval.tasks.data.hub import find_data
+from pytest_lmmeval.tasks.data.task_data import data_source
+from pytest_lmmeval.tasks.files.config import TaskConfig
+from pytest_lmmeval.tasks.functions.compat import import_statements, is_there
+from pytest_lmmeval.tasks.functions.packages import how_to_install
+from pytest_lmmeval.tasks.functions.requirements import check_requirements
+from pytest_lmmeval.tasks.functions.user_functions import Functions, references
 from pytest_lmmeval.tasks.output_types import SUPPORTED, UNSUPPORTED, request_type
-from pytest_lmmeval.tasks.packages import how_to_install
-from pytest_lmmeval.tasks.requirements import check_requirements
 
 _KEY = re.compile(r"\b[A-Z][A-Z0-9_]*_API_KEY\b")
 

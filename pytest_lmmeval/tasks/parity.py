@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from pytest_lmmeval.tasks.config import TaskConfig
-from pytest_lmmeval.tasks.schema import Dialect
+from pytest_lmmeval.tasks.files.config import TaskConfig
+from pytest_lmmeval.tasks.files.schema import Dialect
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

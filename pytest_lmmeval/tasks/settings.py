@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from pytest_lmmeval.tasks.schema import Dialect
+from pytest_lmmeval.tasks.files.schema import Dialect
 
 
 @dataclass(frozen=True, kw_only=True)

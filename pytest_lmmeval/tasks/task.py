@@ -8,31 +8,31 @@ from typing import Any, Literal
 
 from pytest_lmmeval.errors import DataError, RequestError, UsageError
 from pytest_lmmeval.records import Instance, Response, Sample
-from pytest_lmmeval.tasks.answers import repeats_of
 from pytest_lmmeval.tasks.asked import Asked, remember, remember_more
-from pytest_lmmeval.tasks.config import TaskConfig
-from pytest_lmmeval.tasks.data import TaskData
-from pytest_lmmeval.tasks.doc_selection import select_docs
-from pytest_lmmeval.tasks.fewshot import make_sampler
-from pytest_lmmeval.tasks.fieldset import FieldSet
-from pytest_lmmeval.tasks.filter_chain import FilterChain, Filtered, filter_docs
+from pytest_lmmeval.tasks.catalog.manager import TaskSpec
+from pytest_lmmeval.tasks.data.doc_selection import select_docs
+from pytest_lmmeval.tasks.data.task_data import TaskData
+from pytest_lmmeval.tasks.files.config import TaskConfig
+from pytest_lmmeval.tasks.files.generation import generation_kwargs
 from pytest_lmmeval.tasks.fingerprint import task_fingerprint
-from pytest_lmmeval.tasks.functions import Functions
-from pytest_lmmeval.tasks.generation import generation_kwargs
+from pytest_lmmeval.tasks.functions.requirements import check_requirements
+from pytest_lmmeval.tasks.functions.submissions import Submissions
+from pytest_lmmeval.tasks.functions.user_functions import Functions
 from pytest_lmmeval.tasks.instances import InstanceBuilder
-from pytest_lmmeval.tasks.lm_eval_prompts import LmEvalPrompts
-from pytest_lmmeval.tasks.lmms_eval_prompts import LmmsEvalPrompts
-from pytest_lmmeval.tasks.manager import TaskSpec
-from pytest_lmmeval.tasks.model_arguments import ModelArguments
 from pytest_lmmeval.tasks.parity import differences_of
-from pytest_lmmeval.tasks.requirements import check_requirements
-from pytest_lmmeval.tasks.rounds import OUTPUT_TYPE as SEVERAL_ROUNDS
-from pytest_lmmeval.tasks.rounds import Rounds
-from pytest_lmmeval.tasks.samples import SampleBuilder
-from pytest_lmmeval.tasks.scoring import Scorer
+from pytest_lmmeval.tasks.prompts.fewshot import make_sampler
+from pytest_lmmeval.tasks.prompts.fieldset import FieldSet
+from pytest_lmmeval.tasks.prompts.lm_eval_prompts import LmEvalPrompts
+from pytest_lmmeval.tasks.prompts.lmms_eval_prompts import LmmsEvalPrompts
+from pytest_lmmeval.tasks.prompts.model_arguments import ModelArguments
+from pytest_lmmeval.tasks.prompts.rounds import OUTPUT_TYPE as SEVERAL_ROUNDS
+from pytest_lmmeval.tasks.prompts.rounds import Rounds
+from pytest_lmmeval.tasks.scoring.answers import repeats_of
+from pytest_lmmeval.tasks.scoring.filter_chain import FilterChain, Filtered, filter_docs
+from pytest_lmmeval.tasks.scoring.samples import SampleBuilder
+from pytest_lmmeval.tasks.scoring.scorer import Scorer
+from pytest_lmmeval.tasks.scoring.summary import Summary
 from pytest_lmmeval.tasks.settings import TaskSettings
-from pytest_lmmeval.tasks.submissions import Submissions
-from pytest_lmmeval.tasks.summary import Summary
 from pytest_lmmeval.tasks.unsupported import refuse_unsupported
 from pytest_lmmeval.tasks.values import digest
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_lmmeval.tasks.config import TaskConfig
+from pytest_lmmeval.tasks.files.config import TaskConfig
 from pytest_lmmeval.tasks.output_types import SUPPORTED, UNSUPPORTED
 
 # Keys of the peers that ask for something that is not here, and why.

@@ -13,7 +13,7 @@ import torch
 from lm_eval.api.instance import Instance as PeerInstance
 from lm_eval.models.huggingface import HFLM
 
-from pytest_lmmeval.models.huggingface import HFText
+from pytest_lmmeval.models.local.huggingface import HFText
 from pytest_lmmeval.models.registry import create_model
 from pytest_lmmeval.records import Instance, Response
 

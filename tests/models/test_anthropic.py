@@ -11,7 +11,7 @@ from PIL import Image
 from servers import MODEL, Reply, ScriptedServer
 
 from pytest_lmmeval.errors import ModelUnavailable
-from pytest_lmmeval.models.anthropic import AnthropicMessages
+from pytest_lmmeval.models.endpoints.anthropic import AnthropicMessages
 from pytest_lmmeval.models.registry import create_model
 from pytest_lmmeval.records import Instance, Message, Response, TextPart
 from pytest_lmmeval.warnings import LmmWarning

@@ -15,8 +15,8 @@ from asking import ask, request
 from PIL import Image
 from servers import MODEL, Reply, ScriptedServer, completion
 
-from pytest_lmmeval.models.openai import OpenAIChat
-from pytest_lmmeval.models.srt import SRT
+from pytest_lmmeval.models.endpoints.openai import OpenAIChat
+from pytest_lmmeval.models.endpoints.srt import SRT
 from pytest_lmmeval.records import Instance, Message, Response, TextPart
 
 

@@ -11,7 +11,7 @@ from servers import MODEL, Received, Reply, ScriptedServer
 
 from pytest_lmmeval.errors import LmmError
 from pytest_lmmeval.models.credentials import Scrubber
-from pytest_lmmeval.models.openai import OpenAIChat
+from pytest_lmmeval.models.endpoints.openai import OpenAIChat
 from pytest_lmmeval.models.registry import create_model
 from pytest_lmmeval.warnings import LmmWarning
 

@@ -10,7 +10,7 @@ from asking import request
 
 from pytest_lmmeval.errors import RequestError
 from pytest_lmmeval.models.generation import read_generation
-from pytest_lmmeval.models.sampling import sampling_arguments
+from pytest_lmmeval.models.local.sampling import sampling_arguments
 from pytest_lmmeval.warnings import LmmWarning
 
 

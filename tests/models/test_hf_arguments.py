@@ -18,7 +18,7 @@ from checkpoints import save_tiny_llama
 from hf_peer import Peer, documents, prompts, running, scoring
 
 from pytest_lmmeval.errors import ModelUnavailable, UsageError
-from pytest_lmmeval.models.huggingface import HFText
+from pytest_lmmeval.models.local.huggingface import HFText
 from pytest_lmmeval.models.registry import create_model
 from pytest_lmmeval.warnings import LmmWarning
 

@@ -13,7 +13,7 @@ import transformers
 from checkpoints import TEXT_CONTEXT, TEXTS, save_tiny_llama
 from hf_peer import Peer, failures, prompts, running
 
-from pytest_lmmeval.models.huggingface import HFText
+from pytest_lmmeval.models.local.huggingface import HFText
 from pytest_lmmeval.records import Response
 
 WORDS = " ".join(TEXTS).split()

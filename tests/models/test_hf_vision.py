@@ -16,8 +16,8 @@ from checkpoints import CONTEXT, save_tiny_llava
 from PIL import Image
 
 from pytest_lmmeval.errors import ModelUnavailable, UsageError
+from pytest_lmmeval.models.local.vision import HFVision
 from pytest_lmmeval.models.registry import create_model
-from pytest_lmmeval.models.vision import HFVision
 from pytest_lmmeval.records import Instance, Message, Response, TextPart
 
 NEW_TOKENS = 12

@@ -14,8 +14,8 @@ from PIL import Image
 from servers import MODEL, Reply, ScriptedServer
 
 from pytest_lmmeval.errors import RequestError
+from pytest_lmmeval.models.endpoints.openai import OpenAIChat
 from pytest_lmmeval.models.media import data_url, rgb_image
-from pytest_lmmeval.models.openai import OpenAIChat
 from pytest_lmmeval.records import ImagePart
 
 COLOURS = Image.merge(

@@ -10,14 +10,14 @@ import pytest
 
 from pytest_lmmeval.errors import UsageError
 from pytest_lmmeval.models import registry
-from pytest_lmmeval.models.anthropic import AnthropicMessages
 from pytest_lmmeval.models.base import LM
-from pytest_lmmeval.models.completions import Completions
-from pytest_lmmeval.models.openai import OpenAIChat, OpenAIHostedChat
+from pytest_lmmeval.models.endpoints.anthropic import AnthropicMessages
+from pytest_lmmeval.models.endpoints.completions import Completions
+from pytest_lmmeval.models.endpoints.openai import OpenAIChat, OpenAIHostedChat
+from pytest_lmmeval.models.endpoints.sglang import SGLangGenerate
+from pytest_lmmeval.models.endpoints.srt import SRT
+from pytest_lmmeval.models.local.vision import HFVision
 from pytest_lmmeval.models.registry import create_model, register_model
-from pytest_lmmeval.models.sglang import SGLangGenerate
-from pytest_lmmeval.models.srt import SRT
-from pytest_lmmeval.models.vision import HFVision
 from pytest_lmmeval.warnings import LmmWarning
 
 CHAT_ARGUMENTS = "model=m,base_url=http://127.0.0.1:1"
@@ -170,7 +170,7 @@ def test_a_taken_name_cannot_be_registered_again() -> None:
 
 
 def test_an_entry_point_of_another_package_is_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    target = "pytest_lmmeval.models.srt:SRT"
+    target = "pytest_lmmeval.models.endpoints.srt:SRT"
     points = importlib.metadata.EntryPoints(
         [
             importlib.metadata.EntryPoint("theirs", target, registry.ENTRY_POINTS),

@@ -8,7 +8,7 @@ from asking import ask, request
 from servers import MODEL, Reply, ScriptedServer
 
 from pytest_lmmeval.errors import RequestError
-from pytest_lmmeval.models.api import TemplateAPI
+from pytest_lmmeval.models.endpoints.api import TemplateAPI
 from pytest_lmmeval.models.messages import messages_of
 from pytest_lmmeval.models.registry import create_model, register_model
 from pytest_lmmeval.records import Instance, Response

@@ -12,10 +12,10 @@ from asking import ask, request
 from servers import MODEL, Reply, ScriptedServer
 
 from pytest_lmmeval.errors import ModelUnavailable, UsageError
-from pytest_lmmeval.models import preflight
-from pytest_lmmeval.models.addresses import Address, proxy_for
-from pytest_lmmeval.models.completions import Completions
-from pytest_lmmeval.models.openai import OpenAIChat
+from pytest_lmmeval.models.endpoints import preflight
+from pytest_lmmeval.models.endpoints.addresses import Address, proxy_for
+from pytest_lmmeval.models.endpoints.completions import Completions
+from pytest_lmmeval.models.endpoints.openai import OpenAIChat
 
 
 @pytest.fixture(autouse=True)

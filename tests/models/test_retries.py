@@ -13,9 +13,9 @@ import pytest
 from asking import ask, request
 from servers import MODEL, Received, Reply, Script, ScriptedServer
 
-from pytest_lmmeval.models.failures import AttemptError, failure_of
-from pytest_lmmeval.models.openai import OpenAIChat
-from pytest_lmmeval.models.retries import Outage, RetryPolicy
+from pytest_lmmeval.models.endpoints.failures import AttemptError, failure_of
+from pytest_lmmeval.models.endpoints.openai import OpenAIChat
+from pytest_lmmeval.models.endpoints.retries import Outage, RetryPolicy
 from pytest_lmmeval.records import Response
 
 QUICK: dict[str, Any] = {"retry_backoff_s": 0.01}

@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 from pytest_lmmeval.errors import ModelUnavailable, UsageError
-from pytest_lmmeval.models.server import ServerInfo, ServerSpec, ensure_server, stop_servers
-from pytest_lmmeval.models.server_keeper import started_at
+from pytest_lmmeval.models.servers.server import ServerInfo, ServerSpec, ensure_server, stop_servers
+from pytest_lmmeval.models.servers.server_keeper import started_at
 
 SERVER = """
 import os, subprocess, sys, time
@@ -110,7 +110,7 @@ def test_whoever_asks_again_gets_the_same_server(state: Path) -> None:
 RUN = """
 import json, os, sys
 from pathlib import Path
-from pytest_lmmeval.models.server import ServerSpec, ensure_server
+from pytest_lmmeval.models.servers.server import ServerSpec, ensure_server
 
 spec, state, owner = json.loads(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 info = ensure_server(ServerSpec.from_mapping(spec), state, owner or os.getpid())

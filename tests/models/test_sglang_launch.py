@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from pytest_lmmeval.errors import ModelUnavailable, UsageError
-from pytest_lmmeval.models.server_spec import ServerSpec
-from pytest_lmmeval.models.sglang_launch import SGLangLaunch
+from pytest_lmmeval.models.servers.server_spec import ServerSpec
+from pytest_lmmeval.models.servers.sglang_launch import SGLangLaunch
 
 FLAGS = json.loads((Path(__file__).parent / "sglang_0.5.23_flags.json").read_text("utf-8"))
 

@@ -18,7 +18,7 @@ from servers import ScriptedServer
 
 from pytest_lmmeval import create_model, evaluate, simple_evaluate
 from pytest_lmmeval.errors import ModelUnavailable, UsageError
-from pytest_lmmeval.models.server_keeper import started_at
+from pytest_lmmeval.models.servers.server_keeper import started_at
 from pytest_lmmeval.warnings import LmmWarning
 
 FAKE = Path(__file__).with_name("fake_sglang.py")

@@ -15,7 +15,7 @@ from echo_server import EchoModel
 from servers import MODEL, ScriptedServer
 
 from pytest_lmmeval.errors import ModelUnavailable, UsageError
-from pytest_lmmeval.models.completions import Completions
+from pytest_lmmeval.models.endpoints.completions import Completions
 from pytest_lmmeval.records import Instance, Response
 
 MERGES = [b"th", b"the", b" t", b" the", b"in", b"er", b" q", b"qu"]

@@ -14,7 +14,7 @@ from lm_eval_docs import ODD, TEST, TEST_SPLIT, TRAIN, TWINS
 from lm_eval_peer import Case
 from task_builders import Rows, TaskFolder
 
-from pytest_lmmeval.tasks.manager import TaskManager, TaskSpec
+from pytest_lmmeval.tasks.catalog.manager import TaskManager, TaskSpec
 
 CASES = [
     *lm_eval_prompt_cases.CASES,

@@ -12,9 +12,9 @@ from typing import Any
 
 from lm_eval_peer import Case
 
-from pytest_lmmeval.tasks.functions import FunctionRef
-from pytest_lmmeval.tasks.manager import TaskManager, TaskSpec
-from pytest_lmmeval.tasks.yaml_files import load_source, parse_file
+from pytest_lmmeval.tasks.catalog.manager import TaskManager, TaskSpec
+from pytest_lmmeval.tasks.files.yaml_files import load_source, parse_file
+from pytest_lmmeval.tasks.functions.user_functions import FunctionRef
 
 ROWS: Mapping[str, Sequence[str]] = {
     "output type": (

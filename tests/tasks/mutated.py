@@ -23,7 +23,7 @@ from pytest_lmmeval.options import RunConfig
 from pytest_lmmeval.plans import TaskPlan, plan_task
 from pytest_lmmeval.records import Instance, RequestType
 from pytest_lmmeval.suite import read_suite
-from pytest_lmmeval.tasks.manager import TaskManager
+from pytest_lmmeval.tasks.catalog.manager import TaskManager
 
 # Seconds after which a run counts as hung; the slowest good one takes a fraction of one.
 LIMIT = 20

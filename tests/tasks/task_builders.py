@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from pytest_lmmeval.records import Message, Response, Sample
-from pytest_lmmeval.tasks.config import TaskConfig
-from pytest_lmmeval.tasks.manager import TaskManager
+from pytest_lmmeval.tasks.catalog.manager import TaskManager
+from pytest_lmmeval.tasks.files.config import TaskConfig
 from pytest_lmmeval.tasks.task import Task, TaskSettings
 
 Rows = Sequence[Mapping[str, Any]]

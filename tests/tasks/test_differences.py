@@ -15,8 +15,8 @@ from task_builders import TaskFolder
 
 from pytest_lmmeval.errors import TaskError
 from pytest_lmmeval.records import Response, Sample
-from pytest_lmmeval.tasks.manager import TaskManager
-from pytest_lmmeval.tasks.schema import Dialect
+from pytest_lmmeval.tasks.catalog.manager import TaskManager
+from pytest_lmmeval.tasks.files.schema import Dialect
 from pytest_lmmeval.tasks.task import Task, TaskSettings
 
 N = 12

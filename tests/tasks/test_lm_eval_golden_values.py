@@ -15,18 +15,18 @@ import pytest
 from task_builders import MINIMAL, TaskFolder, ask
 
 from pytest_lmmeval.models.arguments import parse_arguments
+from pytest_lmmeval.models.endpoints.openai import OpenAIChat
 from pytest_lmmeval.models.generation import cut_at_stops, read_generation
-from pytest_lmmeval.models.openai import OpenAIChat
+from pytest_lmmeval.models.local.sampling import sampling_arguments
 from pytest_lmmeval.models.rolling import rolling_windows
-from pytest_lmmeval.models.sampling import sampling_arguments
 from pytest_lmmeval.records import Instance, MetricResult, OutcomeCounts
-from pytest_lmmeval.tasks.aggregation import AGGREGATIONS, mean_stderr, stderr
-from pytest_lmmeval.tasks.filter_names import known_filters
-from pytest_lmmeval.tasks.group_results import aggregate_group
-from pytest_lmmeval.tasks.groups import load_group
-from pytest_lmmeval.tasks.metrics import exact_match
-from pytest_lmmeval.tasks.templates import compile_template
-from pytest_lmmeval.tasks.turns import joined
+from pytest_lmmeval.tasks.catalog.groups import load_group
+from pytest_lmmeval.tasks.prompts.templates import compile_template
+from pytest_lmmeval.tasks.prompts.turns import joined
+from pytest_lmmeval.tasks.scoring.aggregation import AGGREGATIONS, mean_stderr, stderr
+from pytest_lmmeval.tasks.scoring.filter_names import known_filters
+from pytest_lmmeval.tasks.scoring.group_results import aggregate_group
+from pytest_lmmeval.tasks.scoring.metrics import exact_match
 from pytest_lmmeval.warnings import LmmWarning
 
 GOLDEN = json.loads(Path(__file__).with_name("lm_eval_0.4.13.json").read_text())

@@ -16,8 +16,8 @@ from task_builders import MINIMAL, QUESTIONS, TaskFolder, answer, values
 
 from pytest_lmmeval.errors import TaskError
 from pytest_lmmeval.records import Message, Response, Sample
-from pytest_lmmeval.tasks.manager import TaskManager
-from pytest_lmmeval.tasks.schema import Dialect
+from pytest_lmmeval.tasks.catalog.manager import TaskManager
+from pytest_lmmeval.tasks.files.schema import Dialect
 from pytest_lmmeval.tasks.task import Task, TaskSettings
 
 RECORD = json.loads(Path(__file__).with_name("lmms_eval_0.7.3.json").read_text())

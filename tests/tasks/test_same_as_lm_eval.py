@@ -28,8 +28,8 @@ from pytest_lmmeval.records import (
     Sample,
     TextPart,
 )
-from pytest_lmmeval.tasks.group_results import aggregate_group
-from pytest_lmmeval.tasks.manager import TaskSpec
+from pytest_lmmeval.tasks.catalog.manager import TaskSpec
+from pytest_lmmeval.tasks.scoring.group_results import aggregate_group
 from pytest_lmmeval.tasks.task import Task, TaskSettings
 from pytest_lmmeval.warnings import LmmWarning
 

@@ -16,7 +16,7 @@ from lm_eval_peer import Case, run_peer
 from task_builders import TaskFolder
 from tiny_language_model import save_tiny_gpt2
 
-from pytest_lmmeval.models.huggingface import HFText
+from pytest_lmmeval.models.local.huggingface import HFText
 from pytest_lmmeval.records import Instance, Response, Sample
 from pytest_lmmeval.tasks.task import Task, TaskSettings
 

@@ -11,7 +11,7 @@ from lmms_eval_docs import SAID, describe_image, loss
 from lmms_eval_task_cases import CASES, CHOICE_CASES, Case, write_tasks
 
 from pytest_lmmeval.records import ImagePart, Instance, Message, Response
-from pytest_lmmeval.tasks.manager import TaskManager
+from pytest_lmmeval.tasks.catalog.manager import TaskManager
 from pytest_lmmeval.tasks.task import Task, TaskSettings
 
 RECORD = json.loads(Path(__file__).with_name("lmms_eval_0.7.3.json").read_text())

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from pytest_lmmeval.tasks.aggregation import AGGREGATIONS, stderr, sums
+from pytest_lmmeval.tasks.scoring.aggregation import AGGREGATIONS, stderr, sums
 
 
 def test_sums_are_those_of_pythons_sum() -> None:

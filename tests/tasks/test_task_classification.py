@@ -10,7 +10,7 @@ import pytest
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import f1_score, matthews_corrcoef
 
-from pytest_lmmeval.tasks.classification import f1, matthews, weighted_f1
+from pytest_lmmeval.tasks.scoring.classification import f1, matthews, weighted_f1
 
 Pairs = list[tuple[Any, Any]]
 

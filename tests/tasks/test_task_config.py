@@ -9,9 +9,9 @@ import pytest
 from task_builders import TaskFolder
 
 from pytest_lmmeval.errors import TaskError
-from pytest_lmmeval.tasks.config import TaskConfig
-from pytest_lmmeval.tasks.config_reader import load_config
-from pytest_lmmeval.tasks.schema import Dialect
+from pytest_lmmeval.tasks.files.config import TaskConfig
+from pytest_lmmeval.tasks.files.config_reader import load_config
+from pytest_lmmeval.tasks.files.schema import Dialect
 
 BASE = "task: a\ndataset_path: json\ntest_split: test\ndoc_to_text: q\ndoc_to_target: a\n"
 

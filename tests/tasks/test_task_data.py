@@ -298,7 +298,7 @@ def test_plain_lists_need_no_datasets_library(folder: TaskFolder) -> None:
 import sys
 from pytest_lmmeval.records import Response
 from pytest_lmmeval.tasks.task import Task
-from pytest_lmmeval.tasks.manager import TaskManager
+from pytest_lmmeval.tasks.catalog.manager import TaskManager
 from pytest_lmmeval.tasks.task import Task
 task = Task(TaskManager().select([{str(folder.path / "task.yaml")!r}])[0])
 ids = task.doc_ids()

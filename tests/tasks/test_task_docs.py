@@ -69,7 +69,7 @@ def test_the_image_example_asks_and_scores(folder: TaskFolder) -> None:
 
 
 def test_every_key_that_the_page_refuses_or_ignores_is_a_key() -> None:
-    from pytest_lmmeval.tasks.schema import KEYS
+    from pytest_lmmeval.tasks.files.schema import KEYS
 
     last = DOCS.read_text(encoding="utf-8").rpartition("## What is not there yet")[2]
     named = {"class", "use_prompt", "should_decontaminate", "full_docs", "task_list"}

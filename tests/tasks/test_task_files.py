@@ -8,9 +8,9 @@ import pytest
 from task_builders import TaskFolder
 
 from pytest_lmmeval.errors import TaskError
-from pytest_lmmeval.tasks.config_reader import load_config
-from pytest_lmmeval.tasks.functions import FunctionRef
-from pytest_lmmeval.tasks.yaml_files import Block, load_source, parse_file
+from pytest_lmmeval.tasks.files.config_reader import load_config
+from pytest_lmmeval.tasks.files.yaml_files import Block, load_source, parse_file
+from pytest_lmmeval.tasks.functions.user_functions import FunctionRef
 from pytest_lmmeval.warnings import LmmWarning
 
 

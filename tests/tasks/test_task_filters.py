@@ -10,7 +10,7 @@ import pytest
 from task_builders import MINIMAL, QUESTIONS, TaskFolder, answer
 
 from pytest_lmmeval.errors import TaskError
-from pytest_lmmeval.tasks.filter_names import known_filters
+from pytest_lmmeval.tasks.scoring.filter_names import known_filters
 
 GOLDEN = json.loads(Path(__file__).with_name("lm_eval_0.4.13.json").read_text())
 

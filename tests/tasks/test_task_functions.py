@@ -10,7 +10,7 @@ import pytest
 from task_builders import MINIMAL, QUESTIONS, TaskFolder, answer, ask, values
 
 from pytest_lmmeval.errors import TaskError
-from pytest_lmmeval.tasks.compat.names import (
+from pytest_lmmeval.tasks.functions.compat.names import (
     general_detokenize,
     metric_max_over_ground_truths,
 )
@@ -213,7 +213,7 @@ from pathlib import Path
 sys.path.insert(0, {str(folder.path / "site")!r})
 import lm_eval
 assert lm_eval.mark == "installed"
-from pytest_lmmeval.tasks.manager import TaskManager
+from pytest_lmmeval.tasks.catalog.manager import TaskManager
 from pytest_lmmeval.tasks.task import Task
 task = Task(TaskManager().select([{str(folder.path / "task.yaml")!r}])[0])
 print(task.instances(0)[0].context)

@@ -10,8 +10,12 @@ from task_builders import TaskFolder
 
 from pytest_lmmeval.errors import TaskError
 from pytest_lmmeval.records import MetricResult, OutcomeCounts
-from pytest_lmmeval.tasks.group_results import aggregate_group, pooled_stderr, unweighted_stderr
-from pytest_lmmeval.tasks.groups import Group, load_group
+from pytest_lmmeval.tasks.catalog.groups import Group, load_group
+from pytest_lmmeval.tasks.scoring.group_results import (
+    aggregate_group,
+    pooled_stderr,
+    unweighted_stderr,
+)
 from pytest_lmmeval.warnings import LmmWarning
 
 GOLDEN = json.loads(Path(__file__).with_name("lm_eval_0.4.13.json").read_text())["pooled"]

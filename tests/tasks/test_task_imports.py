@@ -10,8 +10,8 @@ import pytest
 from task_builders import MINIMAL, QUESTIONS, TaskFolder, answer, ask, values
 
 from pytest_lmmeval.errors import TaskUnavailable
-from pytest_lmmeval.tasks.compat.loguru import logger
-from pytest_lmmeval.tasks.compat.squad import compute_exact, compute_f1
+from pytest_lmmeval.tasks.functions.compat.loguru import logger
+from pytest_lmmeval.tasks.functions.compat.squad import compute_exact, compute_f1
 
 TEXT = MINIMAL.replace('"{{question}}"', "!function helpers.text")
 

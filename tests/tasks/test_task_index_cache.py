@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from task_builders import TaskFolder
 
-from pytest_lmmeval.tasks.index import Index
+from pytest_lmmeval.tasks.catalog.index import Index
 
 LONG_AGO = 1_600_000_000
 

@@ -11,7 +11,7 @@ from task_builders import MINIMAL, QUESTIONS, TaskFolder
 
 from pytest_lmmeval.errors import TaskError
 from pytest_lmmeval.records import Failure, Response
-from pytest_lmmeval.tasks.likelihoods import ChoiceScores
+from pytest_lmmeval.tasks.scoring.likelihoods import ChoiceScores
 
 CHOICES = MINIMAL.replace("doc_to_target: answer", "doc_to_target: 1") + (
     "    output_type: multiple_choice\n    doc_to_choice: ['no', maybe, 'yes']\n"

@@ -10,7 +10,7 @@ import pytest
 from task_builders import TaskFolder
 
 from pytest_lmmeval.errors import TaskError, UsageError
-from pytest_lmmeval.tasks.manager import TaskManager, TaskSpec
+from pytest_lmmeval.tasks.catalog.manager import TaskManager, TaskSpec
 
 BODY = "dataset_path: json\ntest_split: test\ndoc_to_text: q\ndoc_to_target: a\n"
 
@@ -209,7 +209,7 @@ def test_selecting_imports_no_data_sets_and_no_task_modules(folder: TaskFolder) 
     )
     script = f"""
 import sys
-from pytest_lmmeval.tasks.manager import TaskManager
+from pytest_lmmeval.tasks.catalog.manager import TaskManager
 from pytest_lmmeval.tasks.task import Task
 specs = TaskManager([{str(folder.path)!r}]).select(["bomb", "gsm8k", "ai2d"])
 assert specs[0].config.metric_keys == [("g", "none")]

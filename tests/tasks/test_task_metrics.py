@@ -12,8 +12,8 @@ import pytest
 from task_builders import MINIMAL, QUESTIONS, TaskFolder, answer
 
 from pytest_lmmeval.errors import TaskError
-from pytest_lmmeval.tasks.aggregation import AGGREGATIONS, mean_stderr, stderr
-from pytest_lmmeval.tasks.metrics import anls, exact_match
+from pytest_lmmeval.tasks.scoring.aggregation import AGGREGATIONS, mean_stderr, stderr
+from pytest_lmmeval.tasks.scoring.metrics import anls, exact_match
 
 GOLDEN = json.loads(Path(__file__).with_name("lm_eval_0.4.13.json").read_text())
 

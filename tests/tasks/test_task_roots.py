@@ -10,8 +10,8 @@ import pytest
 from task_builders import MINIMAL, QUESTIONS, TaskFolder
 
 from pytest_lmmeval.errors import DataError, LmmError, TaskError
-from pytest_lmmeval.tasks.config import TaskConfig
-from pytest_lmmeval.tasks.manager import TaskManager
+from pytest_lmmeval.tasks.catalog.manager import TaskManager
+from pytest_lmmeval.tasks.files.config import TaskConfig
 from pytest_lmmeval.tasks.task import Task
 
 

@@ -15,7 +15,7 @@ from pytest_lmmeval import LM, RequestError, evaluate
 from pytest_lmmeval.errors import TaskError
 from pytest_lmmeval.evaluations import TaskEvaluation
 from pytest_lmmeval.records import ImagePart, Instance, Response
-from pytest_lmmeval.tasks.rounds import MOST_ROUNDS
+from pytest_lmmeval.tasks.prompts.rounds import MOST_ROUNDS
 
 RECORD = json.loads(Path(__file__).with_name("lmms_eval_rounds_0.7.3.json").read_text())
 TASK = """

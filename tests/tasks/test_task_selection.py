@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pytest_lmmeval.errors import UsageError
-from pytest_lmmeval.tasks.doc_selection import select_docs
+from pytest_lmmeval.tasks.data.doc_selection import select_docs
 
 
 def test_without_a_limit_all_docs_are_evaluated() -> None:

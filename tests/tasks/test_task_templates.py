@@ -11,7 +11,7 @@ import pytest
 from task_builders import MINIMAL, TaskFolder, answer, ask
 
 from pytest_lmmeval.errors import TaskError
-from pytest_lmmeval.tasks.templates import compile_template
+from pytest_lmmeval.tasks.prompts.templates import compile_template
 
 GOLDEN = json.loads(Path(__file__).with_name("lm_eval_0.4.13.json").read_text())
 

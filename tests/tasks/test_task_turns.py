@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_lmmeval.tasks.turns import joined
+from pytest_lmmeval.tasks.prompts.turns import joined
 
 GOLDEN = json.loads(Path(__file__).with_name("lm_eval_0.4.13.json").read_text())
 

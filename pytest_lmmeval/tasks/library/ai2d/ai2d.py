@@ -7,8 +7,8 @@ import string
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from pytest_lmmeval.tasks.filters import Filter
-from pytest_lmmeval.tasks.reasoning import SCORING_TAGS, strip_reasoning
+from pytest_lmmeval.tasks.scoring.filters import Filter
+from pytest_lmmeval.tasks.scoring.reasoning import SCORING_TAGS, strip_reasoning
 
 _LETTER_AND_POINT = re.compile(r"\s*([A-Z])\.")
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)

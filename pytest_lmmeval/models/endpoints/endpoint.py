@@ -1,0 +1,328 @@
+"""A model behind one endpoint of an HTTP API: connection, key, check, retries."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import concurrent.futures as cf
+import os
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Any, ClassVar, TypeVar
+
+import orjson
+
+from pytest_lmmeval.errors import ModelUnavailable, RequestError, UsageError
+from pytest_lmmeval.models.base import AsyncLM, Need
+from pytest_lmmeval.models.credentials import Scrubber, find_key
+from pytest_lmmeval.models.endpoints.addresses import Address
+from pytest_lmmeval.models.endpoints.failures import shortened
+from pytest_lmmeval.models.endpoints.preflight import Preflight
+from pytest_lmmeval.models.endpoints.probing import Prober
+from pytest_lmmeval.models.endpoints.retries import Outage, RetryPolicy
+from pytest_lmmeval.models.endpoints.sending import Sender
+from pytest_lmmeval.models.endpoints.transport import Limits, Transport
+from pytest_lmmeval.models.messages import has_images
+from pytest_lmmeval.records import Failure, Instance, Response
+
+T = TypeVar("T")
+
+_ENCODER_THREADS = 4
+_ATTEMPTS = 5
+
+
+class EndpointLM(AsyncLM):
+    """A model behind one endpoint of an HTTP API.
+
+    A subclass says where requests go (``endpoint``), what they hold (``create_payload``) and what
+    their answers mean (``parse_response``). Connections, retries, timeouts, keys and the check of
+    the server before the first request are here.
+
+    Args:
+        model: The model's name, as the server knows it.
+        base_url: The server's root, its ``/v1``, or the full URL of the endpoint. Without it the
+            environment's OPENAI_API_BASE or OPENAI_BASE_URL.
+        api_key: Sent as a bearer token. Without it ``auth_token``, then OPENAI_API_KEY, then the
+            password of the host's entry in the netrc file.
+        auth_token: Another name for it.
+        num_concurrent: Requests in flight.
+        timeout: Seconds from sending a request to the end of its answer, for each attempt.
+        connect_timeout: Seconds for establishing a connection.
+        max_retries: Most attempts at a request, as in lm-eval. Without it five, and what all
+            requests meet together is waited out like a restart.
+        retry_budget: Seconds after a request's first attempt in which another may begin.
+        retry_backoff_s: Seconds before the second attempt; doubles, with jitter, up to 8 s.
+        outage_budget: Seconds for which all requests together wait for a server that is away.
+        startup_timeout: Seconds for which a server that is away at the start may be starting.
+        seed: Sampling seed of lm-eval's tasks.
+        max_gen_toks: Most tokens to generate where a task does not say.
+        extra_body: Further fields of every request, such as ``{"chat_template_kwargs": {…}}``.
+        header: Further HTTP headers.
+        verify_certificate: Whether the server's TLS certificate is checked.
+        ca_cert_path: A bundle of certificates to check it against.
+        probe: Whether the endpoint is asked what it can do before tasks that need likelihoods or
+            images; see ``probing``.
+
+    Attributes:
+        endpoint: The path below the base URL that requests go to; "" if ``base_url`` has it.
+        root: The path of a base URL that is given without one.
+        key_variable: The environment variable that may hold the key.
+        url_variables: Those that may hold the base URL.
+        logprobs_wanted: Further fields of a body that ask for the log-probabilities of what is
+            generated, where the API has them.
+    """
+
+    endpoint: ClassVar[str]
+    root: ClassVar[str] = "/v1"
+    key_variable: ClassVar[str] = "OPENAI_API_KEY"
+    url_variables: ClassVar[Sequence[str]] = ("OPENAI_API_BASE", "OPENAI_BASE_URL")
+    logprobs_wanted: ClassVar[Mapping[str, Any]] = {}
+    sends_no_bos = False
+
+    def __init__(
+        self,
+        model: str | None = None,
+        *,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        auth_token: str | None = None,
+        num_concurrent: int = 32,
+        timeout: float = 300,
+        connect_timeout: float = 10,
+        max_retries: int | None = None,
+        retry_budget: float = 600,
+        retry_backoff_s: float = 0.5,
+        outage_budget: float = 90,
+        startup_timeout: float = 0,
+        seed: int = 1234,
+        max_gen_toks: int | None = None,
+        extra_body: dict[str, Any] | None = None,
+        header: dict[str, Any] | None = None,
+        verify_certificate: bool = True,
+        ca_cert_path: str | None = None,
+        probe: bool = True,
+    ) -> None:
+        if not model:
+            raise UsageError("the argument 'model' is missing: the model's name at the server")
+        for name, seconds in (("timeout", timeout), ("connect_timeout", connect_timeout)):
+            if seconds <= 0:
+                raise UsageError(f"{name} must be a number of seconds above 0, not {seconds!r}")
+        self.model = model
+        self.num_concurrent = max(1, num_concurrent)
+        self.seed = seed
+        self.max_gen_toks = max_gen_toks
+        self.extra_body = dict(extra_body or {})
+        self.startup_timeout = startup_timeout
+        self.address = Address.parse(self._find_url(base_url), self.endpoint, self.root)
+        self._key = find_key(
+            api_key, auth_token, variable=self.key_variable, host=self.address.host
+        )
+        self._given_header = _Hidden(header or {})
+        self._limits = Limits(self.num_concurrent, connect_timeout, timeout)
+        self._verify: bool | str = (ca_cert_path or True) if verify_certificate else False
+        self._retries = RetryPolicy(
+            _ATTEMPTS if max_retries is None else max_retries,
+            retry_budget,
+            retry_backoff_s,
+            Outage(outage_budget),
+            strict=max_retries is not None,
+        )
+        self._transport: Transport | None = None
+        self._sender: Sender | None = None
+        self._encoders: cf.ThreadPoolExecutor | None = None
+        self.engine: str | None = None
+        self.context_length: int | None = None
+        self._is_probed = probe
+        self._prober: Prober | None = None
+
+    # For subclasses.
+
+    def create_payload(self, request: Instance) -> dict[str, Any]:
+        """Return the JSON body that asks for ``request``.
+
+        Runs in a thread if the request holds media.
+
+        Raises:
+            RequestError: The request cannot be put to this API.
+        """
+        raise NotImplementedError
+
+    def parse_response(self, request: Instance, answer: Any) -> Response:
+        """Return what the JSON of a successful answer says.
+
+        Raises:
+            RequestError: The answer is malformed; with the kind "invalid_response" the request is
+                sent again.
+        """
+        raise NotImplementedError
+
+    @property
+    def api_key(self) -> str:
+        """The key that requests carry; empty if there is none."""
+        return self._key.value
+
+    def credentials(self, key: str) -> dict[str, str]:
+        """Return the headers that carry the key, if there is one."""
+        return {"Authorization": f"Bearer {key}"} if key else {}
+
+    @property
+    def header(self) -> dict[str, str]:
+        """The headers of every request: the credentials, and what the user gave, which wins."""
+        headers = self.credentials(self.api_key)
+        if not headers and self.address.user is not None:
+            pair = ":".join(self.address.user).encode()
+            headers = {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
+        given = {name.lower() for name in self._given_header}
+        kept = {name: value for name, value in headers.items() if name.lower() not in given}
+        return kept | {name: str(value) for name, value in self._given_header.items()}
+
+    # For the pipeline.
+
+    async def astart(self) -> None:
+        """Connect, and check that the server, the key and the model's name are right.
+
+        Raises:
+            ModelUnavailable: They are not; the message says what to do.
+        """
+        try:
+            headers = self.header
+        except (ValueError, KeyError) as error:
+            # How lm-eval's subclasses say that a key is missing.
+            raise ModelUnavailable(str(error)) from error
+        self._encoders = cf.ThreadPoolExecutor(
+            min(_ENCODER_THREADS, os.cpu_count() or 1), "lmm-encode"
+        )
+        self._transport = Transport(headers, self._limits, self._scrub, verify=self._verify)
+        await self._transport.open()
+        self._sender = Sender(
+            self._transport,
+            self.address.url(self.endpoint),
+            self._retries,
+            self._scrub,
+            self._limits.connections,
+        )
+        served = await Preflight(
+            self._transport,
+            self.address,
+            self.endpoint,
+            has_key=bool(self.api_key),
+            patience=self.startup_timeout,
+            key_variable=self.key_variable,
+        ).run(self.model)
+        self.engine, self.context_length = served.engine, served.context_length
+        self._prober = Prober(self, self.address.base, self._scrub) if self._is_probed else None
+
+    async def probe(self, need: Need) -> None:
+        """Find out, by asking, whether the endpoint does what a task needs; once for each need.
+
+        Raises:
+            Unsupported: It does not; the message says what it did instead.
+        """
+        if self._prober is not None:
+            await self._prober.require(need)
+
+    async def ask_once(
+        self, request: Instance, extra: Mapping[str, Any] | None = None
+    ) -> tuple[Response, Any]:
+        """Return the response to a request that is sent once, and the JSON it was read from.
+
+        Args:
+            request: The request.
+            extra: Further fields of its body.
+
+        Raises:
+            RequestError: It cannot be put, or the answer cannot be read.
+            AttemptError: There is no answer.
+        """
+        answer = await self._post_once(self.create_payload(request), extra)
+        return self.parse_response(request, answer), answer
+
+    def count_tokens(self, text: str) -> int | None:
+        """Return the number of a text's tokens, special ones left out; None without a tokenizer."""
+        return None
+
+    async def count_tokens_there(self, text: str) -> int | None:
+        """Return how many tokens the server makes of a text, None if it does not tell."""
+        return None
+
+    async def _post_once(self, payload: Mapping[str, Any], extra: Mapping[str, Any] | None) -> Any:
+        assert self._transport is not None, "the model was not started"
+        body = self._dump({**payload, **(extra or {})})
+        return await self._transport.request("POST", self.address.url(self.endpoint), body)
+
+    async def aclose(self) -> None:
+        """Close all connections and threads."""
+        if self._transport is not None:
+            await self._transport.close()
+        if self._encoders is not None:
+            self._encoders.shutdown(wait=False, cancel_futures=True)
+            self._encoders = None
+
+    async def respond(self, request: Instance) -> Response:
+        """Send ``request`` until it is answered or has failed for good."""
+        try:
+            body = await self._off_loop_if(
+                has_images(request), lambda: self._dump(self.create_payload(request))
+            )
+        except RequestError as error:
+            return self._failed(error)
+        assert self._sender is not None, "the model was not started"
+        (response,) = await self._sender.send(
+            body, lambda answer: [self.parse_response(request, answer)]
+        )
+        return response
+
+    def identity(self) -> dict[str, str]:
+        """Return the model's name, the engine where it told, and what shapes every request."""
+        # A path names the model by its last part: where it lies on a machine decides no answer.
+        is_path = self.model.startswith(("/", "./", "../", "~"))
+        name = self.model.rstrip("/").rpartition("/")[2] if is_path else self.model
+        identity = {"model": name, "endpoint": self.endpoint, "seed": str(self.seed)}
+        if self.engine is not None:
+            identity["engine"] = self.engine
+        if self.max_gen_toks is not None:
+            identity["max_gen_toks"] = str(self.max_gen_toks)
+        if self.extra_body:
+            body = orjson.dumps(self.extra_body, option=orjson.OPT_SORT_KEYS).decode()
+            identity["extra_body"] = self._scrub(body)
+        return identity
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(model={self.model!r}, base_url={self.address.base!r})"
+
+    # Internals.
+
+    @cached_property
+    def _scrub(self) -> Scrubber:
+        return Scrubber([self.api_key, *self.header.values(), *(self.address.user or ())])
+
+    def _find_url(self, given: str | None) -> str:
+        named = (os.getenv(variable) for variable in self.url_variables)
+        url = given or next((value for value in named if value), None)
+        if not url:
+            raise UsageError(
+                "the argument 'base_url' is missing, for example http://127.0.0.1:8000/v1 (OpenAI's"
+                " own is https://api.openai.com/v1)"
+            )
+        return url
+
+    async def _off_loop_if(self, slow: bool, build: Callable[[], T]) -> T:
+        """Build a body once, however often it is sent; images are encoded off the loop."""
+        if not slow:
+            return build()
+        return await asyncio.get_running_loop().run_in_executor(self._encoders, build)
+
+    def _dump(self, payload: Mapping[str, Any]) -> bytes:
+        return orjson.dumps({**payload, **self.extra_body})
+
+    def _failed(self, error: RequestError) -> Response:
+        """Return the response to a request that cannot be sent."""
+        message = shortened(self._scrub(error.message))
+        return Response(failure=Failure(error.kind, message), attempts=0)
+
+
+class _Hidden(dict[str, Any]):
+    """Headers, whose values no ``repr`` shows."""
+
+    def __repr__(self) -> str:
+        return f"{{{', '.join(f'{name!r}: ***' for name in self)}}}"

@@ -1,0 +1,1 @@
+"""Which tasks there are, and which of them a name stands for."""

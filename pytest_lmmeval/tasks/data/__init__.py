@@ -1,0 +1,1 @@
+"""The docs of a task: opening a data set, and reading its rows."""

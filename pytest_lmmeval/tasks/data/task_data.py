@@ -1,0 +1,231 @@
+"""A task's docs: the evaluated split and the pool that shots are drawn from."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pytest_lmmeval.errors import DataError, nearest
+from pytest_lmmeval.tasks.data.hub import DataSource, open_splits
+from pytest_lmmeval.tasks.data.tables import Table, kind_of, make_table
+from pytest_lmmeval.tasks.files.config import TaskConfig
+from pytest_lmmeval.tasks.files.specs import Function
+from pytest_lmmeval.tasks.functions.calls import UserFunction, seeded_for, user_function
+from pytest_lmmeval.tasks.functions.user_functions import Functions
+
+
+class TaskData:
+    """Opens a task's data when they are first asked for; safe in several threads.
+
+    The task's own functions draw the same random numbers in every run and process, so that docs
+    which they shuffle, or whose choices, stay the same docs.
+
+    Args:
+        config: The task.
+        functions: Its modules.
+        data_map: Local folders that stand for hub names.
+        trust_remote_code: Whether code of a hub repository may run.
+        model_args: The model's arguments, for ``custom_dataset``.
+    """
+
+    def __init__(
+        self,
+        config: TaskConfig,
+        functions: Functions,
+        data_map: Mapping[str, Path] | None = None,
+        trust_remote_code: bool = False,
+        model_args: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._model_args = model_args or {}
+        self._config = config
+        self._functions = functions
+        self._data_map = data_map or {}
+        self._trust_remote_code = trust_remote_code
+        self._lock = threading.RLock()
+        self._splits: Mapping[str, Any] | None = None
+        self._tables: dict[tuple[str, int], Table] = {}
+        self._samples: Table | None = None
+
+    @property
+    def named_by(self) -> str:
+        """The key that says where the docs are."""
+        keys = ("custom_dataset", "dataset_kwargs")
+        return next((key for key in keys if key in self._config.origins), "dataset_path")
+
+    @property
+    def docs(self) -> Table:
+        """The evaluated docs, after ``process_docs``.
+
+        Raises:
+            TaskError: The task names no data, or a function that it names failed.
+            DataError: The data are not there or hold no docs.
+        """
+        table = self._table(self._config.eval_split, self._config.process_docs)
+        if not len(table):
+            split = self._config.eval_split
+            raise self._config.data_error(self._split_key(split), f"split {split!r} holds no docs")
+        return table
+
+    @property
+    def pool(self) -> Table:
+        """The docs that shots are drawn from.
+
+        ``fewshot_config``'s split or samples, else the training, validation or test split,
+        whichever the task names first.
+        """
+        fewshot, split = self._config.fewshot_config, self.pool_split
+        if split is None:
+            return self._given_samples()
+        named = fewshot.split or self._config.fewshot_split
+        own = fewshot.process_docs if named else None
+        return self._table(split, own or self._config.process_docs)
+
+    @property
+    def pool_split(self) -> str | None:
+        """Name of the split that shots are drawn from; None where the task gives them itself."""
+        config, fewshot = self._config, self._config.fewshot_config
+        named = fewshot.split or config.fewshot_split
+        if named is None and fewshot.samples is not None:
+            return None
+        return named or config.training_split or config.validation_split or config.eval_split
+
+    def _table(self, split: str, process: Function | None) -> Table:
+        key = (split, id(process))
+        with self._lock:
+            if key not in self._tables:
+                self._tables[key] = self._read(split, process)
+            return self._tables[key]
+
+    def _read(self, split: str, process: Function | None) -> Table:
+        if self._splits is None:
+            self._splits = self._open()
+        if split not in self._splits:
+            names = [str(name) for name in self._splits]
+            known = ", ".join(names) or "none"
+            message = f"there is no split {split!r}; there are: {known}.{nearest(split, names)}"
+            raise self._config.data_error(self._split_key(split), message)
+        rows = self._splits[split]
+        if process is None:
+            return self._as_table(rows, f"split {split!r}", self._split_key(split))
+        function = self._function(process, "process_docs")
+        with seeded_for(f"{self._config.task}:{split}"):
+            table = make_table(function.call(rows))
+        if table is None:
+            raise function.error("returned neither a Dataset nor a list of mappings")
+        return table
+
+    def _as_table(self, rows: Any, what: str, key: str) -> Table:
+        table = make_table(rows)
+        if table is None:
+            message = f"{what} is {kind_of(rows)}; expected a Dataset that is not streamed, or a "
+            raise self._config.data_error(key, message + "list of mappings")
+        return table
+
+    def _split_key(self, split: str) -> str:
+        """Return the key that names a split."""
+        keys = ("test_split", "validation_split", "fewshot_split", "training_split")
+        return next((k for k in keys if getattr(self._config, k) == split), "fewshot_config")
+
+    def _given_samples(self) -> Table:
+        samples = self._config.fewshot_config.samples
+        with self._lock:
+            if self._samples is None:
+                if not isinstance(samples, list | tuple):
+                    samples = self._function(samples, "fewshot_config.samples").call()
+                self._samples = self._as_table(samples, "fewshot_config.samples", "fewshot_config")
+            return self._samples
+
+    def _function(self, value: Any, role: str) -> UserFunction:
+        return user_function(value, role, self._config.task, self._functions)
+
+    def _open(self) -> Mapping[str, Any]:
+        config = self._config
+        if config.custom_dataset is not None:
+            return self._custom(config.custom_dataset)
+        if not config.dataset_path:
+            raise config.error("task", "has neither 'dataset_path' nor 'custom_dataset'")
+        kwargs = dict(config.dataset_kwargs or {})
+        for key in ("video", "From_YouTube"):
+            if kwargs.pop(key, False):
+                raise config.error("dataset_kwargs", f"{key!r}: video is not supported")
+        source = data_source(config, self._trust_remote_code, kwargs)
+        assert source is not None, "the task names its data"
+        try:
+            return open_splits(source, self._data_map)
+        except DataError as error:
+            raise config.data_error(self.named_by, str(error)) from error
+
+    def _custom(self, value: Function) -> Mapping[str, Any]:
+        function = self._function(value, "custom_dataset")
+        metadata = self._config.metadata if isinstance(self._config.metadata, Mapping) else {}
+        given = {
+            "config_source": str(self._config.source),
+            **metadata,
+            # Later ones win, as they do there.
+            **self._model_args,
+            **(self._config.dataset_kwargs or {}),
+        }
+        with seeded_for(self._config.task):
+            splits = function.call(**_accepted(function, given))
+        if not isinstance(splits, Mapping):
+            raise function.error(f"returned {type(splits).__name__}, expected {{split: docs}}")
+        return splits
+
+
+def data_source(
+    config: TaskConfig,
+    trust_remote_code: bool = False,
+    kwargs: Mapping[str, Any] | None = None,
+) -> DataSource | None:
+    """Return where a task's data come from; None if a function of its own gives them.
+
+    Args:
+        config: The task.
+        trust_remote_code: Whether code of a hub repository may run.
+        kwargs: In place of the task's ``dataset_kwargs``.
+    """
+    if config.custom_dataset is not None or not config.dataset_path:
+        return None
+    origin = config.origins.get("dataset_kwargs") or config.origins.get("dataset_path")
+    folders = [origin.path.parent] if origin else []
+    return DataSource(
+        path=config.dataset_path,
+        name=config.dataset_name,
+        kwargs=(config.dataset_kwargs or {}) if kwargs is None else kwargs,
+        folders=tuple(dict.fromkeys([*folders, config.source.parent, Path.cwd()])),
+        split=config.eval_split,
+        trust_remote_code=trust_remote_code,
+    )
+
+
+def _accepted(function: UserFunction, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments that a function can take; lm-eval passes all, wanted or not."""
+    try:
+        parameters = inspect.signature(function.function).parameters.values()
+    except ValueError:
+        return dict(given)
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return {key: value for key, value in given.items() if isinstance(key, str)}
+    names = {parameter.name for parameter in parameters}
+    return {key: value for key, value in given.items() if key in names}
+
+
+def missing_column(
+    config: TaskConfig, role: str, column: str, columns: Iterable[object], note: str = ""
+) -> DataError:
+    """Return the error for a column that a task uses and its docs do not have.
+
+    Args:
+        config: The task.
+        role: The key that uses it, such as ``doc_to_text``.
+        column: The column.
+        columns: Those that there are.
+        note: Follows the column's name.
+    """
+    names = list(map(str, columns))
+    known = ", ".join(names) or "none"
+    message = f"the docs have no column {column!r}{note}; they have: {known}."
+    return config.data_error(role.partition(".")[0], message + nearest(column, names))

@@ -1,0 +1,1 @@
+"""Task YAMLs on disk: parsed, checked, and made into a configuration."""

@@ -1,0 +1,1 @@
+"""The Python code of tasks: where it may stand, what it needs, and how it is called."""

@@ -1,0 +1,38 @@
+"""Stand-ins for the modules that tasks written for the peers import.
+
+Many such tasks import a filter class or a helper from the package that they were shipped with. The
+names in ``names`` answer in its place, whether or not the peer is installed, so that a score does
+not depend on that. Other modules of a peer are read from its files, without its package's own code.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pytest_lmmeval.tasks.functions.compat.imports import PEERS, TaskImports
+from pytest_lmmeval.tasks.functions.compat.statements import import_statements
+from pytest_lmmeval.tasks.functions.packages import is_installed
+
+__all__ = ["PEERS", "TaskImports", "import_statements", "imports_of", "is_there"]
+
+# Packages with a stand-in for where they are missing.
+_FALLBACKS = ("loguru", "transformers")
+
+
+def is_there(name: str) -> bool:
+    """Return whether a task's module can import a module of this name."""
+    return name.partition(".")[0] in (*PEERS, *_FALLBACKS) or is_installed(name)
+
+
+def imports_of(file: Path, registered_filters: dict[str, Any]) -> TaskImports:
+    """Return the imports of a task module.
+
+    Args:
+        file: Its file.
+        registered_filters: Receives what ``register_filter`` is called with.
+    """
+    # Deferred: the stand-ins need the filters, and most runs execute no task module at all.
+    from pytest_lmmeval.tasks.functions.compat.names import fallback_names, peer_names
+
+    return TaskImports(file, peer_names(registered_filters), fallback_names())

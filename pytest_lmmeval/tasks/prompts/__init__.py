@@ -1,0 +1,1 @@
+"""From a doc to what a model is asked."""

@@ -1,0 +1,1 @@
+"""From responses to samples, scores, metric results and group results."""
