@@ -39,10 +39,11 @@ def test_a_task_samples_where_lm_eval_samples(
 
 
 def test_of_two_limits_lm_evals_first_counts_and_is_told_once() -> None:
-    asked = request("x", gen_kwargs={"max_tokens": 9, "max_new_tokens": 5})
-    with pytest.warns(LmmWarning, match="max_new_tokens=5 and max_tokens=9 contradict"):
-        assert read_generation(asked).max_tokens == 5
-    assert read_generation(asked).max_tokens == 5
+    # Told once per process: numbers that no other test has.
+    asked = request("x", gen_kwargs={"max_tokens": 907, "max_new_tokens": 509})
+    with pytest.warns(LmmWarning, match="max_new_tokens=509 and max_tokens=907 contradict"):
+        assert read_generation(asked).max_tokens == 509
+    assert read_generation(asked).max_tokens == 509
 
 
 def test_two_limits_of_lmms_eval_are_refused() -> None:
