@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import fnmatch
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -26,6 +26,7 @@ from pytest_lmmeval.gates.baseline_file import read_baseline, write_baseline
 from pytest_lmmeval.gates.scores import MetricScores
 from pytest_lmmeval.gates.staleness import stale_fields
 from pytest_lmmeval.ledger import TaskLedger
+from pytest_lmmeval.options import RunConfig
 from pytest_lmmeval.plans import GatePlan, TaskPlan
 
 
@@ -36,6 +37,16 @@ def is_updated(plan: TaskPlan, gate: GatePlan) -> bool:
         return False
     names = (plan.name, gate.key, f"{plan.name}::{gate.key}", f"{plan.key}::{gate.key}")
     return any(fnmatch.fnmatchcase(name, glob) for name in names)
+
+
+def unmatched_glob(config: RunConfig, judged: Iterable[TaskPlan]) -> list[str]:
+    """Tell a glob that matches nothing from one whose gates could not be written."""
+    glob = config.update_baseline
+    gates = [(plan, gate) for plan in judged for gate in plan.gates]
+    if glob is None or not gates or any(is_updated(plan, gate) for plan, gate in gates):
+        return []
+    names = ", ".join(f"{plan.name}::{gate.key}" for plan, gate in gates)
+    return [f"--lmm-update-baseline: {glob!r} matches none of {names}"]
 
 
 @dataclass

@@ -24,9 +24,16 @@ if TYPE_CHECKING:
 
 
 def items_of(plan: TaskPlan, parent: pytest.Collector) -> list[pytest.Item]:
-    """Return a task's items: its parts, then its gates."""
+    """Return a task's items: its parts, then its gates.
+
+    Raises:
+        pytest.Collector.CollectError: The task was collected from another place already.
+    """
+    try:
+        run_of(parent.config).add_plan(plan)
+    except LmmError as error:
+        raise parent.CollectError(str(error)) from None
     register_tags(parent.config, plan.tags)
-    run_of(parent.config).plans[plan.key] = plan
     parts = [
         PartItem.from_parent(parent, name=part.name, part=part, plan=plan)
         for part in (Part(plan, index) for index in range(plan.parts))

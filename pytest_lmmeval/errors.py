@@ -113,5 +113,11 @@ def describe(error: BaseException) -> str:
 
 def nearest(name: str, choices: Iterable[str], cutoff: float = 0.6) -> str:
     """Return ``" Did you mean 'x'?"`` for the closest of ``choices``, or an empty string."""
-    close = difflib.get_close_matches(name, sorted(choices), n=1, cutoff=cutoff)
+    known = sorted(choices)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=cutoff)
+    if not close:
+        # Names that differ by case have few letters in common, or none.
+        folded = {choice.casefold(): choice for choice in reversed(known)}
+        found = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=cutoff)
+        close = [folded[choice] for choice in found]
     return f" Did you mean {close[0]!r}?" if close else ""

@@ -62,6 +62,9 @@ def open_task(
     """
     if model_args is None:
         model_args = parse_arguments(config.model_args)
+    # As in lm-eval the model's arguments go over the task's metadata, and the run's over both.
+    hidden = {key for key in model_args if is_secret(key) or key in config.metadata}
+    arguments = {key: v for key, v in model_args.items() if key not in hidden}
     return Task(
         task,
         settings=TaskSettings(
@@ -76,7 +79,8 @@ def open_task(
             samples=config.samples.get(task.task),
             data_map=config.data_map,
             model_name=model.name,
-            model_args={key: v for key, v in model_args.items() if not is_secret(key)},
+            model_args=arguments,
+            metadata=config.metadata,
             message_format=config.message_format or model.message_format,
             chat=model.chat,
             trust_remote_code=config.trust_remote_code,
@@ -227,6 +231,7 @@ def choose_tasks(tasks: Tasks, config: RunConfig) -> Choice:
             specs = manager.select([str(task)], dialect=config.forced_dialect)
             chosen += [spec.config for spec in specs]
             groups |= {own.group.name: own for spec in specs for own in spec.within}
+    chosen = [task.with_metadata(config.metadata) for task in chosen]
     names = [task.task for task in chosen]
     twice = {name for name in names if names.count(name) > 1}
     if twice:

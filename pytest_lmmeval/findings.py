@@ -11,10 +11,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 from pytest_lmmeval.errors import LmmError
 from pytest_lmmeval.ledger import Ledger, TaskLedger
-from pytest_lmmeval.plans import TaskPlan
+from pytest_lmmeval.options import RunConfig
+from pytest_lmmeval.plans import TaskPlan, own_settings
 from pytest_lmmeval.records import MetricResult
 from pytest_lmmeval.reports.numbers import points_text, value_text
 from pytest_lmmeval.reports.table import Z_90
@@ -29,6 +31,7 @@ class Findings:
     """Sums up a session, in the process that sees everything.
 
     Attributes:
+        config: The run's settings.
         ledger: What was measured.
         plans: All plans that were collected, by key.
         scorer: Gives a plan's task, for its aggregation.
@@ -37,6 +40,7 @@ class Findings:
         notices: What the reader should know beside; filled by ``sum_up``.
     """
 
+    config: RunConfig
     ledger: Ledger
     plans: Mapping[str, TaskPlan]
     scorer: Callable[[TaskPlan], Task]
@@ -59,7 +63,8 @@ class Findings:
         for key, measured in self.ledger.tasks.items():
             plan = self.plans.get(key)
             if plan is not None and not measured.missing:
-                self.tasks[key] = task_results(names[key], plan, measured, self.scorer(plan))
+                task, own = self.scorer(plan), own_settings(plan, self.config)
+                self.tasks[key] = task_results(names[key], plan, measured, task, own)
         # A warning at the end of a session would reach nobody, or with -W error end it.
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always")
@@ -109,10 +114,12 @@ class Findings:
         return f"{value_text(row.value, scale)} ±{half}"
 
 
-def task_results(name: str, plan: TaskPlan, measured: TaskLedger, task: Task) -> TaskResults:
+def task_results(
+    name: str, plan: TaskPlan, measured: TaskLedger, task: Task, settings: Mapping[str, Any]
+) -> TaskResults:
     """Sum up all metrics of a complete task; one whose aggregation fails is left to its gate."""
     metrics = []
     for key in measured.metric_keys():
         with suppress(LmmError):
             metrics.append(measured.result(key, task))
-    return TaskResults(name, plan.task, metrics, measured.counts, measured.about)
+    return TaskResults(name, plan.task, metrics, measured.counts, measured.about, settings)

@@ -15,7 +15,7 @@ from pytest_lmmeval.items import PartItem
 from pytest_lmmeval.ledger import PartResult
 from pytest_lmmeval.reports.github import workflow_commands, write_step_summary
 from pytest_lmmeval.reports.progress import ProgressLine
-from pytest_lmmeval.reports.terminal import header_lines, write_summary
+from pytest_lmmeval.reports.terminal import header_lines, write_config, write_summary
 from pytest_lmmeval.run import BenchmarkRun
 from pytest_lmmeval.warnings import LmmWarning
 
@@ -119,6 +119,8 @@ class BenchmarkHooks:
         self._run.finish()
         summary = self._run.summary()
         write_summary(terminalreporter, summary, quiet=terminalreporter.verbosity < 0)
+        if self._run.config.show_config and self._run.plans:
+            write_config(terminalreporter, self._run.config_text())
         if not terminalreporter.config.pluginmanager.hasplugin(ANNOTATOR):
             for command in workflow_commands(summary.rows, os.environ):
                 terminalreporter.write_line(command)

@@ -112,9 +112,9 @@ def chat_template(text: str) -> bool | str:
         return text
 
 
-def gen_kwargs(text: str) -> Mapping[str, Any]:
-    """Read generation arguments."""
-    # Deferred: only a run that has generation arguments pays for the parser.
+def arguments(text: str) -> Mapping[str, Any]:
+    """Read ``name=value`` pairs whose values become what they look like, or a JSON object."""
+    # Deferred: only a run that has such an option pays for the parser.
     from pytest_lmmeval.models.arguments import parse_arguments
 
     return parse_arguments(text)

@@ -77,7 +77,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("num_fewshot", texts.whole, "Number of shots in every prompt", "N"),
     Option(
         "gen_kwargs",
-        texts.gen_kwargs,
+        texts.arguments,
         "Generation arguments laid over the tasks' own",
         "K=V,…",
         ",",
@@ -99,6 +99,13 @@ OPTIONS: tuple[Option, ...] = (
         "TASK=IDS",
         ";",
         file=True,
+    ),
+    Option(
+        "metadata",
+        texts.arguments,
+        "Laid over the tasks' metadata, as in max_seq_lengths=[4096,8192]",
+        "K=V,…",
+        ",",
     ),
     Option("output_path", Path, "Folder for results_*.json and samples_*.jsonl", "DIR"),
     Option("log_samples", texts.flag, "Whether samples are written beside the results", "BOOL"),
@@ -150,6 +157,7 @@ OPTIONS: tuple[Option, ...] = (
         "Make gates without baseline, and tasks that the model cannot do, errors",
         None,
     ),
+    Option("show_config", texts.flag, "Show the whole configuration of run and tasks", None),
 )
 
 
@@ -271,13 +279,15 @@ def _anchor(value: Any, folder: Path) -> Any:
 def worth_recording(config: RunConfig) -> dict[str, str]:
     """Return the options that differ from their defaults, for headers and results files.
 
-    ``model_args`` is left out: it may hold a key. ``shlex`` quoting makes each value one word.
+    ``model_args`` and ``metadata`` are left out: they may hold a key. ``shlex`` quoting makes each
+    value one word.
     """
     default = RunConfig()
     return {
         spec.flag: shlex.quote(str(getattr(config, spec.dest)))
         for spec in OPTIONS
-        if spec.dest != "model_args" and getattr(config, spec.dest) != getattr(default, spec.dest)
+        if spec.dest not in ("model_args", "metadata")
+        and getattr(config, spec.dest) != getattr(default, spec.dest)
     }
 
 

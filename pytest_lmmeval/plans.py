@@ -17,6 +17,8 @@ from pytest_lmmeval.errors import TaskError, UsageError, nearest
 from pytest_lmmeval.gates.baseline_file import baseline_path
 from pytest_lmmeval.gates.rules import GateRule
 from pytest_lmmeval.options import RunConfig
+from pytest_lmmeval.recorded_config import recorded_settings, written_arguments
+from pytest_lmmeval.selection import VIRTUAL_FOLDER
 from pytest_lmmeval.tasks.files.config import TaskConfig
 from pytest_lmmeval.tasks.scoring.scored_together import scored_together
 
@@ -118,6 +120,17 @@ class TaskPlan:
         return frozenset(own.group.name for own in self.within)
 
     @property
+    def place(self) -> str:
+        """Where it is asked for: the file, and the task in it if it is a suite or group."""
+        virtual = self.key.startswith(f"{VIRTUAL_FOLDER}/")
+        return str(self.task.source) if virtual else self.key
+
+    @property
+    def has_baseline(self) -> bool:
+        """Whether one of its gates compares with a baseline."""
+        return any(gate.rule.baseline for gate in self.gates)
+
+    @property
     def model_key(self) -> str:
         """Tells the plan's model from others in the run; empty for the run's own."""
         return self.model.key if self.model is not None else ""
@@ -191,6 +204,31 @@ def check_model(config: RunConfig, *, complete: bool) -> None:
         raise UsageError(f"{option}: {error}") from None
 
 
+def own_settings(plan: TaskPlan, run: RunConfig) -> dict[str, Any]:
+    """Return the settings of a task, and the model, that its suite has in place of the run's."""
+    of_run = recorded_settings(run)
+    own = recorded_settings(plan.config)
+    settings = {name: value for name, value in own.items() if value != of_run[name]}
+    if plan.model is not None:
+        settings["model"] = plan.model.name
+        settings["model_args"] = written_arguments(plan.model.args)
+    return settings
+
+
+def refuse_shared_baseline(plan: TaskPlan, other: TaskPlan) -> None:
+    """Refuse a task that another file of the run has, too: both would write one baseline.
+
+    Raises:
+        UsageError: They are not the same, but their baselines are.
+    """
+    if plan.key != other.key:
+        raise UsageError(
+            f"task {plan.name!r} is selected twice, by {other.place} and by {plan.place}, and both "
+            f"would use the baseline {plan.baseline}; run them one after the other with a "
+            "--lmm-variant each, rename one, or list both in a suite and give one a 'name'"
+        )
+
+
 def plan_task(spec: TaskSpec, config: RunConfig, key: str) -> TaskPlan:
     """Plan a task that a YAML or a name stands for, outside any suite.
 
@@ -200,7 +238,7 @@ def plan_task(spec: TaskSpec, config: RunConfig, key: str) -> TaskPlan:
     return TaskPlan(
         key=key,
         name=spec.name,
-        task=spec.config,
+        task=spec.config.with_metadata(config.metadata),
         config=config,
         gates=plan_gates(spec.config, spec.config.gates, config, own_place(spec)),
         baseline=baseline_path(

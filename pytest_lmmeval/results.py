@@ -12,14 +12,12 @@ import dataclasses
 import datetime
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from pytest_lmmeval.errors import UsageError
-from pytest_lmmeval.models.arguments import is_secret, parse_arguments
-from pytest_lmmeval.models.credentials import HIDDEN, Scrubber
 from pytest_lmmeval.options import RunConfig
+from pytest_lmmeval.recorded_config import recorded_settings, recorded_task
 from pytest_lmmeval.records import MetricResult, OutcomeCounts, Sample
 from pytest_lmmeval.tasks.files.config import TaskConfig
 from pytest_lmmeval.tasks.scoring.group_results import GroupResults
@@ -49,6 +47,7 @@ class TaskResults:
         metrics: Its metric results.
         counts: Outcomes of its docs.
         about: Fingerprint, model identity and sizes, as ``evaluator.describe`` returns them.
+        settings: What its suite has in place of the run's settings.
     """
 
     name: str
@@ -56,6 +55,7 @@ class TaskResults:
     metrics: Sequence[MetricResult]
     counts: OutcomeCounts
     about: Mapping[str, Any]
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 def results_dict(
@@ -78,7 +78,10 @@ def results_dict(
         "results": {task.name: _values(task) for task in tasks} | of_groups,
         **({"groups": made} if (made := _with_numbers(groups)) else {}),
         "group_subtasks": {group.name: list(group.selected.children) for group in groups},
-        "configs": {task.name: plain_config(task.config) for task in tasks},
+        "configs": {
+            task.name: recorded_task(task.config, task.about.get("fingerprint", {}))
+            for task in tasks
+        },
         "versions": {task.name: _version(task.config) for task in tasks}
         | {group.name: group.selected.group.version or "N/A" for group in groups},
         "n-shot": shots | shots_of_groups(groups, shots),
@@ -90,7 +93,7 @@ def results_dict(
             }
             for task in tasks
         },
-        "config": _run_config(run),
+        "config": recorded_settings(run),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "lmmeval_version": version("pytest-lmmeval"),
         "model_name": next((t.about["model"].get("model") for t in tasks if t.about), run.model),
@@ -118,7 +121,8 @@ def _task_settings(task: TaskResults, run: RunConfig) -> dict[str, Any]:
     seeds = {"random": python, "numpy": numpy, "torch": torch, "fewshot": fewshot}
     # A suite may ask for parity for one of its tasks.
     chosen = task.about.get("fingerprint", {}).get("settings", {})
-    return {"dialect": task.config.dialect, "parity": chosen.get("parity"), "seeds": seeds}
+    own = {"settings": dict(task.settings)} if task.settings else {}
+    return {"dialect": task.config.dialect, "parity": chosen.get("parity"), "seeds": seeds} | own
 
 
 def _with_numbers(groups: Iterable[GroupResults]) -> dict[str, Any]:
@@ -187,71 +191,10 @@ def _metric_values(metrics: Iterable[MetricResult]) -> dict[str, Any]:
 
 def _num_fewshot(task: TaskResults, run: RunConfig) -> int:
     own = task.config.num_fewshot
+    if "fingerprint" in task.about:
+        return int(task.about["fingerprint"]["num_fewshot"])
     # As in lm-eval, a 0 in the YAML stands against the option.
     return (own or 0) if own == 0 or run.num_fewshot is None else run.num_fewshot
-
-
-def _run_config(run: RunConfig) -> dict[str, Any]:
-    python, numpy, torch, fewshot = run.seed
-    return {
-        "model": run.model,
-        "model_args": public_arguments(run.model_args),
-        "batch_size": run.batch_size,
-        "device": run.device,
-        "limit": run.limit,
-        "limit_from": run.limit_from or ("first" if run.parity else "random"),
-        "gen_kwargs": dict(run.gen_kwargs),
-        "random_seed": python,
-        "numpy_seed": numpy,
-        "torch_seed": torch,
-        "fewshot_seed": fewshot,
-        "system_instruction": run.system_instruction,
-        "message_format": run.message_format,
-        "parity": run.parity,
-    }
-
-
-def public_arguments(text: str) -> str:
-    """Return a model's argument string with everything hidden that may be a credential."""
-    try:
-        arguments = parse_arguments(text)
-    except UsageError:
-        return HIDDEN
-    shown = _without_secrets(arguments)
-    return ",".join(f"{name}={value}" for name, value in shown.items())
-
-
-def _without_secrets(value: Any, name: str = "") -> Any:
-    if is_secret(name):
-        return HIDDEN
-    if isinstance(value, Mapping):
-        return {key: _without_secrets(inner, str(key)) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_without_secrets(inner) for inner in value]
-    return Scrubber()(value) if isinstance(value, str) else value
-
-
-def plain_config(config: TaskConfig) -> dict[str, Any]:
-    """Return a task's configuration as JSON values; functions become their names."""
-    skipped = {"lines", "origins"}
-    return {
-        entry.name: _plain(value)
-        for entry in dataclasses.fields(config)
-        if entry.name not in skipped and (value := getattr(config, entry.name)) is not None
-    }
-
-
-def _plain(value: Any) -> Any:
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if isinstance(value, Mapping):
-        return {str(name): _plain(inner) for name, inner in value.items()}
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = dataclasses.fields(value)
-        return {entry.name: _plain(getattr(value, entry.name)) for entry in fields}
-    if isinstance(value, Sequence | set | frozenset):
-        return [_plain(inner) for inner in value]
-    return str(value)
 
 
 def sample_rows(sample: Sample) -> Iterator[dict[str, Any]]:

@@ -7,11 +7,12 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pytest_lmmeval.baseline_updates import is_updated
+from pytest_lmmeval.baseline_updates import unmatched_glob
 from pytest_lmmeval.errors import LmmError, TaskUnavailable, Unsupported, UsageError
 from pytest_lmmeval.evaluations import TaskEvaluation
 from pytest_lmmeval.evaluator import (
@@ -30,7 +31,7 @@ from pytest_lmmeval.model_pool import ModelPool, Worker
 from pytest_lmmeval.models.base import LM
 from pytest_lmmeval.options import RunConfig, with_settings
 from pytest_lmmeval.pipeline import Pipeline
-from pytest_lmmeval.plans import GatePlan, Part, TaskPlan, check_model
+from pytest_lmmeval.plans import GatePlan, Part, TaskPlan, check_model, refuse_shared_baseline
 from pytest_lmmeval.records import Sample, Verdict
 from pytest_lmmeval.reports.files import ResultFiles
 from pytest_lmmeval.reports.progress import ProgressLine
@@ -70,8 +71,9 @@ class BenchmarkRun:
         self.progress: ProgressLine | None = None
         self._judge = Judge(self.ledger)
         self.plans: dict[str, TaskPlan] = {}
+        self._by_baseline: dict[Path, TaskPlan] = {}
         self._judged: dict[str, TaskPlan] = {}
-        self._found = Findings(self.ledger, self.plans, self._scorer)
+        self._found = Findings(config, self.ledger, self.plans, self._scorer)
         self._tasks: dict[str, Task] = {}
         self._refused: dict[str, LmmError] = {}
         self._told: dict[tuple[str, str], str] = {}
@@ -95,6 +97,16 @@ class BenchmarkRun:
             check_model(self.config, complete=True)
         except LmmError as error:
             raise pytest.UsageError(str(error)) from None
+
+    def add_plan(self, plan: TaskPlan) -> None:
+        """Take over a plan that was collected.
+
+        Raises:
+            UsageError: Another one has the same baseline.
+        """
+        if plan.has_baseline:
+            refuse_shared_baseline(plan, self._by_baseline.setdefault(plan.baseline, plan))
+        self.plans[plan.key] = plan
 
     # In the process that measures.
 
@@ -266,6 +278,15 @@ class BenchmarkRun:
         self.ledger.tasks.clear()
         self._tasks.clear()
 
+    def config_text(self) -> str:
+        """Return what ``--lmm-show-config`` shows: of what was measured, else of all collected."""
+        # Deferred: few runs show it.
+        from pytest_lmmeval.reports.config_text import config_text
+
+        about = {key: measured.about for key, measured in self.ledger.tasks.items()}
+        seen = [plan for key, plan in self.plans.items() if key in about]
+        return config_text(self.config, seen or list(self.plans.values()), about)
+
     def _write(self) -> None:
         """Write samples of all tasks, and results of those that are complete."""
         for key, name in self._found.names().items():
@@ -293,15 +314,5 @@ class BenchmarkRun:
             tokens=sum(doc.tokens for task in tasks for doc in task.docs),
             files=[self.files.written] if self.files.written else [],
             groups=self._found.group_lines(),
-            notices=[*self._found.notices, *self._notices()],
+            notices=[*self._found.notices, *unmatched_glob(self.config, self._judged.values())],
         )
-
-    def _notices(self) -> list[str]:
-        """Tell a glob that matches nothing from one whose gates could not be written."""
-        glob = self.config.update_baseline
-        plans = self._judged.values()
-        gates = [(plan, gate) for plan in plans for gate in plan.gates]
-        if glob is None or not gates or any(is_updated(plan, gate) for plan, gate in gates):
-            return []
-        names = ", ".join(f"{plan.name}::{gate.key}" for plan, gate in gates)
-        return [f"--lmm-update-baseline: {glob!r} matches none of {names}"]

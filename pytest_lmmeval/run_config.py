@@ -33,6 +33,7 @@ class RunConfig:
         limit_from: Whether ``limit`` takes a seeded random sample or the first docs; None is a
             sample, under parity the first docs.
         samples: Doc ids to evaluate, by task name.
+        metadata: Laid over each task's ``metadata``, for data that a function of the task makes.
         output_path: Where results files go; None writes none.
         log_samples: Whether samples are written beside the results.
         seed: lm-eval's four seeds: Python, NumPy, torch, few-shot sampling. The first three are
@@ -44,6 +45,7 @@ class RunConfig:
         fewshot_as_multiturn: Whether shots become turns of a chat.
         data_map: Local folders that stand for data sets, by hub name.
         message_format: lmms-eval's "simple" or "chat"; None leaves it to the model.
+        show_config: Whether the configuration of the run and its tasks is shown at the end.
         root: The project's folder, where baselines lie that nothing else places.
         baseline_dir: Where baselines lie; None leaves them in ``lmm-baselines`` of the project, or
             beside their suite.
@@ -74,6 +76,7 @@ class RunConfig:
     limit: float | None = None
     limit_from: Literal["random", "first"] | None = None
     samples: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict, repr=False)  # may hold a key
     output_path: Path | None = None
     log_samples: bool = True
     seed: tuple[int | None, int | None, int | None, int | None] = (0, 1234, 1234, 1234)
@@ -93,6 +96,7 @@ class RunConfig:
     parity: Peer | None = None
     dialect: Peer | None = None
     strict: bool = False
+    show_config: bool = False
     by_command_line: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:

@@ -46,6 +46,7 @@ SETTINGS = (
     "fewshot_as_multiturn",
     "message_format",
     "data_map",
+    "metadata",
     "max_failed",
     "parity",
     "dialect",
@@ -151,7 +152,7 @@ class _Suite:
         return TaskPlan(
             key=f"{self._key}::{name}",
             name=name,
-            task=spec.config,
+            task=spec.config.with_metadata(config.metadata),
             config=replace(config, variant=variant),
             gates=plan_gates(spec.config, asked, config, place, self._defaults),
             baseline=baseline_path(self._baselines() / self._name, name, variant),

@@ -18,7 +18,7 @@ FLOORS = (
     ("hookspecs", "options", "option_texts", "output_folder", "run_config", "selection"),
     ("shards", "batching", "sharing", "request_building", "dispatcher"),
     ("pipeline", "ledger", "serving"),
-    ("evaluations", "evaluator", "plans", "results"),
+    ("evaluations", "evaluator", "plans", "recorded_config", "results"),
     ("suite_models", "baseline_updates", "failures", "judging", "reports"),
     ("findings",),
     ("suite",),

@@ -17,7 +17,9 @@ from pytest_lmmeval.errors import UsageError
 _QUOTES = ("'", '"')
 _BRACKETS = ("[", "{")
 _QUOTED = re.compile(r"""(["']).*?\1\s*(?=,|$)""", re.DOTALL)
-_SECRET = re.compile(r"key|token(?!iz|s)|secret|password|auth|header|credential", re.IGNORECASE)
+_SECRET = re.compile(
+    r"key|token(?!iz|s)|secret|password|auth(?!or(?!i[sz]))|header|credential", re.IGNORECASE
+)
 _CONSTANTS: Mapping[str, bool | None] = {"true": True, "false": False, "none": None}
 
 

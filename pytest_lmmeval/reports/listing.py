@@ -48,6 +48,9 @@ def list_tasks(config: RunConfig, write: Callable[[str], None], *, verbose: bool
     if tags := manager.all_tags():
         counted = (f"{tag} ({len(manager.members(tag))})" for tag in tags)
         write(f"tags: {', '.join(counted)}")
+    for name, paths in manager.shadowed.items():
+        for path in paths:
+            write(f"does not count: {path}: another file before it defines {name!r}")
     for reason in manager.unreadable:
         write(f"cannot be read: {reason}")
 

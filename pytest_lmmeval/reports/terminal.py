@@ -67,7 +67,7 @@ def _as_typed(task: str, root: Path) -> str:
     return Path(task).relative_to(root).as_posix() if below else task
 
 
-HEADER_OWN = {"--lmm-model", "--lmm-tasks"} | {
+HEADER_OWN = {"--lmm-model", "--lmm-tasks", "--lmm-show-config"} | {
     f"--lmm-{name}" for name in ("baseline-dir", "data-map", "include-path", "output-path")
 }
 
@@ -85,6 +85,13 @@ def write_summary(writer: TerminalWriter, summary: Summary, *, quiet: bool = Fal
             writer.write_line(line, **({} if row.note else {colour: True}))
     if not quiet:
         _write_details(writer, summary)
+
+
+def write_config(writer: TerminalWriter, text: str) -> None:
+    """Print the configuration. It was asked for, so ``-q`` does not hide it."""
+    writer.write_sep("=", "lmmeval configuration")
+    for line in text.splitlines():
+        writer.write_line(line)
 
 
 def _write_details(writer: TerminalWriter, summary: Summary) -> None:

@@ -48,6 +48,8 @@ def task_fingerprint(
     if settings.parity:
         chosen["parity"] = settings.parity
         chosen["random_seeds"] = list(settings.random_seeds)
+    if config.custom_dataset is not None and settings.metadata:
+        chosen["metadata_sha256"] = digest(plain(settings.metadata))
     if settings.system_instruction:
         chosen["system_instruction_sha256"] = text_digest(settings.system_instruction)
     return {

@@ -16,10 +16,10 @@ from pytest_lmmeval.errors import DataError, LmmError
 from pytest_lmmeval.tasks.data.hub import find_data
 from pytest_lmmeval.tasks.data.task_data import data_source
 from pytest_lmmeval.tasks.files.config import TaskConfig
-from pytest_lmmeval.tasks.functions.compat import import_statements, is_there
+from pytest_lmmeval.tasks.functions.compat import PEERS, import_statements, is_there
 from pytest_lmmeval.tasks.functions.packages import how_to_install
 from pytest_lmmeval.tasks.functions.requirements import check_requirements
-from pytest_lmmeval.tasks.functions.user_functions import Functions, references
+from pytest_lmmeval.tasks.functions.user_functions import FunctionRef, Functions, references
 from pytest_lmmeval.tasks.output_types import SUPPORTED, UNSUPPORTED, request_type
 
 _KEY = re.compile(r"\b[A-Z][A-Z0-9_]*_API_KEY\b")
@@ -53,6 +53,7 @@ def obstacles(config: TaskConfig, conditions: Conditions) -> Iterator[str]:
         yield f"a model that answers {asked}"
     if config.unsafe_code and not conditions.confirm_run_unsafe_code:
         yield "--lmm-confirm-run-unsafe-code"
+    yield from _absent_modules(config)
     yield from _packages(config, executes=conditions.executes)
     for file in _modules(config):
         missing = [name for name in _keys_in(file) if name not in os.environ]
@@ -62,6 +63,16 @@ def obstacles(config: TaskConfig, conditions: Conditions) -> Iterator[str]:
         find_data(data_source(config), conditions.data_map)
     except DataError as error:
         yield str(error)
+
+
+def _absent_modules(config: TaskConfig) -> Iterator[str]:
+    """Yield the modules of tags that are neither beside their YAML nor in a peer's package."""
+    absent: dict[Path, FunctionRef] = {}
+    for ref in references(vars(config)):
+        if ref.module.partition(".")[0] not in PEERS and not ref.file.is_file():
+            absent.setdefault(ref.file, ref)
+    for file, ref in absent.items():
+        yield f"the file {file} ({ref!r} in {ref.path}:{ref.line})"
 
 
 def _packages(config: TaskConfig, *, executes: bool) -> Iterator[str]:

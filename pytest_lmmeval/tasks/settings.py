@@ -30,6 +30,7 @@ class TaskSettings:
         model_name: Picks model-specific prompts and arguments of lmms-eval's tasks.
         model_args: The model's arguments, no credential among them, which lm-eval hands to a task's
             ``custom_dataset``: some make their docs to fit a tokenizer.
+        metadata: What the run laid over the task's ``metadata``, which has it already.
         message_format: Whether a doc with media becomes messages through the task's own
             ``doc_to_messages`` ("chat"), or with all media before the text ("simple").
         chat: Whether the model takes messages.
@@ -54,6 +55,7 @@ class TaskSettings:
     data_map: Mapping[str, Path] = field(default_factory=dict)
     model_name: str = ""
     model_args: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict, repr=False)  # may hold a key
     message_format: Literal["simple", "chat"] = "chat"
     chat: bool = False
     trust_remote_code: bool = False

@@ -18,6 +18,7 @@ from pytest_lmmeval.tasks.fingerprint import task_fingerprint
 from pytest_lmmeval.tasks.functions.requirements import check_requirements
 from pytest_lmmeval.tasks.functions.submissions import Submissions
 from pytest_lmmeval.tasks.functions.user_functions import Functions
+from pytest_lmmeval.tasks.gold_check import GoldCheck
 from pytest_lmmeval.tasks.instances import InstanceBuilder
 from pytest_lmmeval.tasks.parity import differences_of
 from pytest_lmmeval.tasks.prompts.fewshot import make_sampler
@@ -76,6 +77,7 @@ class Task:
         )
         self._filters = [FilterChain(spec, config, functions) for spec in config.filters]
         self._scorer = Scorer(config, self._fields, self._data, functions, differences)
+        self._golds = GoldCheck(config, self._fields, self._scorer.doc, self.doc_ids)
         self._samples = SampleBuilder(config, self._fields, self._data, functions)
         submissions = Submissions(config.task, settings.model_name, settings.output_path)
         self._summary = Summary(
@@ -184,6 +186,7 @@ class Task:
         rolling = self.config.output_type == "loglikelihood_rolling"
         contexts = [] if rolling else self._prompts.contexts(doc, doc_id)
         built = self._builder.build(doc, doc_id, contexts)
+        self._golds.check(doc, doc_id)
         self._asked[doc_id] = remember(built, raw)
         return built
 

@@ -63,6 +63,7 @@ def test_a_key_is_in_no_artefact_of_a_failing_run(
             f"--lmm-model={model}",
             f"--lmm-model-args=model={MODEL},base_url={url}{plain}{secret}",
             "--lmm-output-path=out",
+            "--lmm-show-config",
             "--junitxml=junit.xml",
             "--showlocals",
             "--log-level=DEBUG",
@@ -74,6 +75,7 @@ def test_a_key_is_in_no_artefact_of_a_failing_run(
         assert len(server.requests) == 8  # nothing that cannot pass is sent again
     said = f"{result.stdout.str()}{result.stderr.str()}"
     assert "authorization=***" in said
+    assert "lmmeval configuration" in said
     assert KEY not in said
     assert traces(project.pytester.path) == []
     # No answer is no regression: the gate cannot be judged.
@@ -81,6 +83,55 @@ def test_a_key_is_in_no_artefact_of_a_failing_run(
     assert "ERROR" in said
 
 
+@pytest.mark.parametrize("source", ["argument", "header", "suite", "environment", "netrc"])
+def test_a_key_is_not_in_the_configuration_that_is_shown(
+    source: str, project: Project, tmp_path: Path
+) -> None:
+    folder = project.pytester.path
+    (folder / "conftest.py").unlink()
+    path = project.add_task("numbers", docs=2, parts=1)
+    if source in ("argument", "environment"):
+        # What is known to be a key is hidden wherever somebody put it.
+        path.write_text(path.read_text() + f"description: The key is {KEY}.\n")
+    secret, env = "", {"OPENAI_API_KEY": ""}
+    if source == "argument":
+        secret = f",api_key={KEY}"
+    elif source == "header":
+        secret = f",header={{'Authorization': 'Bearer {KEY}'}}"
+    elif source == "environment":
+        env["OPENAI_API_KEY"] = KEY
+    elif source == "netrc":
+        netrc = tmp_path.parent / f"{tmp_path.name}-netrc"
+        netrc.write_text(f"machine 127.0.0.1 login x password {KEY}")
+        netrc.chmod(0o600)
+        env["NETRC"] = str(netrc)
+    with ScriptedServer(lambda received: "It is 0.", key=KEY) as server:
+        args = [
+            "numbers.yaml",
+            "--lmm-model=openai_compatible",
+            f"--lmm-model-args=model={MODEL},base_url={server.url}{secret}",
+        ]
+        if source == "suite":
+            args = ["pr.lmm.yaml"]
+            (folder / "pr.lmm.yaml").write_text(SUITE.format(model=MODEL, url=server.url, key=KEY))
+        result = project.run(*args, "--lmm-show-config", "-n0", **env)
+        assert len(server.requests) == 2
+    assert result.ret == 0
+    said = f"{result.stdout.str()}{result.stderr.str()}"
+    result.stdout.fnmatch_lines(["run:", "model:", f"*model: {MODEL}", "tasks:"])
+    assert KEY not in said
+    hidden = {"argument": "api_key=***", "header": "header=***", "suite": "api_key=***"}
+    assert hidden.get(source, "") in said
+    if source in ("argument", "environment"):
+        assert "The key is ***." in said
+
+
+SUITE = """
+lmmeval: 1
+models:
+  openai_compatible: {{model: {model}, base_url: "{url}", api_key: {key}}}
+tasks: [./numbers.yaml]
+"""
 LIKELIHOODS = """
 task: choices
 custom_dataset: !function rows.load

@@ -27,6 +27,7 @@ VALUES: dict[str, tuple[str, Any, Any]] = {
     "limit": ("0.25", 0.25, 0.25),
     "limit_from": ("first", "first", "first"),
     "samples": ("a=3,1;b=2", {"a": [3, 1], "b": [2]}, {"a": (1, 3), "b": (2,)}),
+    "metadata": ("length=4096,of=[1,2]", {"length": 4096, "of": [1, 2]}, ...),
     "output_path": ("out", "out", "{}/out"),
     "log_samples": ("false", False, False),
     "seed": ("1,2,None,4", [1, 2, "None", 4], (1, 2, None, 4)),
@@ -45,6 +46,7 @@ VALUES: dict[str, tuple[str, Any, Any]] = {
     "trust_remote_code": ("true", True, True),
     "confirm_run_unsafe_code": ("true", True, True),
     "strict": ("true", True, True),
+    "show_config": ("true", True, True),
 }
 TEXTS = {name: text for name, (text, _, _) in VALUES.items()}
 

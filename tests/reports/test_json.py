@@ -10,9 +10,9 @@ import orjson
 import pytest
 
 from pytest_lmmeval.ledger import PartResult
+from pytest_lmmeval.recorded_config import public_arguments
 from pytest_lmmeval.records import Response, Sample
 from pytest_lmmeval.reports.json_text import json_document, json_line
-from pytest_lmmeval.results import public_arguments
 
 HALF = "half a face: \ud83d"
 SPELLED = "half a face: \\ud83d"

@@ -80,6 +80,11 @@ def test_a_task_that_lacks_nothing_is_one_line(listed: Project) -> None:
             (),
             "bert_score is not installed; pip install bert-score",
         ),
+        (
+            BASE + "process_results: !function gone.score\nmetric_list: [{metric: hit}]\n",
+            (),
+            "gone.py (!function gone.score in ",
+        ),
     ],
 )
 def test_what_a_task_lacks_stands_below_it(
@@ -130,6 +135,14 @@ def test_a_file_that_cannot_be_read_is_listed_with_the_reason(listed: Project) -
     (line,) = _list(listed)["odd"]
     assert "cannot be read: " in line
     assert "odd.yaml:2: key 'num_fewshto'" in line
+
+
+def test_a_file_whose_name_another_has_is_listed(listed: Project) -> None:
+    _write(listed, "a.yaml", f"task: same\n{BASE}")
+    _write(listed, "b.yaml", f"task: same\n{BASE}")
+    (line,) = _list(listed)["does"]
+    assert line.startswith("does not count: ")
+    assert line.endswith("b.yaml: another file before it defines 'same'")
 
 
 def test_verbose_shows_files_and_executes_modules(listed: Project) -> None:

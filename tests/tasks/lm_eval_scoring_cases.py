@@ -213,6 +213,10 @@ TASKS = {
         filter: [{{function: regex, regex_pattern: "(z)|(p+)"}}, {{function: take_first}}]
       - name: blank
         filter: [{{function: regex, regex_pattern: "^( )|(I s)"}}, {{function: take_first}}]
+      - name: padded
+        filter:
+          - {{function: regex, regex_pattern: "(z)|(q)|(?<=p)", fallback: " pad "}}
+          - {{function: take_first}}
       - name: whole
         filter: [{{function: custom, filter_fn: !function scoring.whole}}]
       - name: choice

@@ -74,6 +74,41 @@ def test_a_local_file_that_is_broken_is_named(folder: TaskFolder) -> None:
         folder.task().doc_ids()
 
 
+@pytest.mark.parametrize(
+    ("builder", "name", "text"),
+    [
+        ("csv", "rows.csv", ""),
+        ("csv", "rows.csv", "question,answer\n"),
+        ("json", "rows.jsonl", ""),
+        ("json", "rows.json", "[]"),
+        ("text", "rows.txt", ""),
+        ("parquet", "rows.parquet", None),
+    ],
+)
+def test_a_local_file_without_rows_is_named_with_its_split(
+    folder: TaskFolder, builder: str, name: str, text: str | None
+) -> None:
+    path = folder.path / name
+    if text is None:
+        datasets.Dataset.from_dict({"question": [], "answer": []}).to_parquet(str(path))
+    else:
+        path.write_text(text)
+    folder.write("task.yaml", local(builder, f"{{test: '{path.stem}*'}}"))
+    with pytest.raises(DataError) as caught:
+        folder.task().doc_ids()
+    assert str(caught.value).startswith(f"{folder.path / 'task.yaml'}:")
+    assert f"split 'test' is empty: {path} holds no rows" in str(caught.value)
+
+
+def test_a_mapped_folder_without_rows_is_told_with_the_file(folder: TaskFolder) -> None:
+    file = folder.path / "hub" / "data" / "test-00000-of-00001.parquet"
+    file.parent.mkdir(parents=True)
+    datasets.Dataset.from_dict({"question": []}).to_parquet(str(file))
+    folder.write("task.yaml", HUB.replace("    dataset_name: sub\n", ""))
+    with pytest.raises(DataError, match=rf"is empty: .*{file.name} holds no rows"):
+        folder.task(data_map={"some-org/some-set": folder.path / "hub"}).doc_ids()
+
+
 @pytest.mark.parametrize("layout", ["parquet", "subset", "jsonl", "saved", "saved subset", "card"])
 def test_a_hub_name_is_mapped_to_a_folder_in_any_of_the_hubs_layouts(
     folder: TaskFolder, layout: str

@@ -12,6 +12,7 @@ from task_builders import MINIMAL, QUESTIONS, TaskFolder
 from pytest_lmmeval.errors import TaskError
 from pytest_lmmeval.records import Failure, Response
 from pytest_lmmeval.tasks.scoring.likelihoods import ChoiceScores
+from pytest_lmmeval.warnings import LmmWarning
 
 CHOICES = MINIMAL.replace("doc_to_target: answer", "doc_to_target: 1") + (
     "    output_type: multiple_choice\n    doc_to_choice: ['no', maybe, 'yes']\n"
@@ -109,26 +110,96 @@ def test_a_metric_that_choices_do_not_have_is_refused_before_any_data(
 @pytest.mark.parametrize(
     ("output_type", "target", "message"),
     [
-        ("multiple_choice", "'{{1.5}}'", None),
-        ("multiple_choice", "!function own.half", "0.5, expected an index into the choices"),
         ("loglikelihood", "3", "gave 3 (int), expected text"),
         ("loglikelihood_rolling", "3", "gave 3 (int), expected text"),
     ],
 )
 def test_a_target_of_the_wrong_kind_is_told_with_its_doc(
-    folder: TaskFolder, output_type: str, target: str, message: str | None
+    folder: TaskFolder, output_type: str, target: str, message: str
 ) -> None:
-    folder.write("own.py", "def half(doc):\n    return 0.5\n")
     text = CHOICES.replace("doc_to_target: 1", f"doc_to_target: {target}")
     folder.write("task.yaml", text.replace("multiple_choice", output_type))
     task = folder.task()
-    if message is None:
-        assert task.score([0], [pairs(-3, -1, -2)])[0].scores["acc,none"] == 0.0
-        return
     with pytest.raises(TaskError) as caught:
         task.score([0], [pairs(-3, -1, -2)[: len(task.instances(0))]])
     assert message in str(caught.value)
     assert "doc 0" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("gold", "shown"),
+    [
+        ("0.5", "gave 0.5, expected the index of a choice, its text, or a list of indices"),
+        ("1.0", "gave 1.0, expected"),
+        ("float('nan')", "gave nan, expected the index .* a column with gaps holds null"),
+        ("None", "gave None, expected"),
+        ("['no', 'yes']", r"gave \['no', 'yes'\], expected"),
+        ("[0, None]", r"gave \[0, None\], expected"),
+        ("{'a': 1}", "gave {'a': 1}, expected"),
+    ],
+)
+def test_a_right_answer_that_is_none_is_refused_before_its_doc_is_asked(
+    folder: TaskFolder, gold: str, shown: str
+) -> None:
+    folder.write("own.py", f"def gold(doc):\n    return {gold}\n")
+    path = folder.write("task.yaml", CHOICES.replace("target: 1", "target: !function own.gold"))
+    with pytest.raises(TaskError, match=rf"doc 1: doc_to_target \(own.gold\) {shown}") as caught:
+        folder.task().instances(1)
+    assert (caught.value.path, caught.value.line) == (path, 5)
+
+
+def test_a_gap_in_a_column_of_right_answers_is_told_with_its_doc(folder: TaskFolder) -> None:
+    (folder.path / "rows.csv").write_text("question,gold\na,1\nb,\n")
+    data = "dataset_path: csv\n    dataset_kwargs: {data_files: {test: rows.csv}}"
+    text = CHOICES.replace("custom_dataset: !function docs.splits", data)
+    folder.write("task.yaml", text.replace("doc_to_target: 1", "doc_to_target: gold"))
+    with pytest.raises(TaskError, match=r"task\.yaml:6: .* doc 0: doc_to_target gave 1\.0, expec"):
+        folder.task().instances(0)
+
+
+def test_a_generated_answer_is_compared_with_a_choice_that_must_be_there(
+    folder: TaskFolder,
+) -> None:
+    text = CHOICES.replace("target: 1", "target: 3").replace("multiple_choice", "generate_until")
+    path = folder.write("task.yaml", text)
+    with pytest.raises(TaskError, match=r"doc 1: .* gave 3, expected an index into 3") as caught:
+        folder.task().instances(1)
+    assert (caught.value.path, caught.value.line) == (path, 5)
+
+
+def test_the_tasks_own_scoring_may_have_another_idea_of_a_right_answer(folder: TaskFolder) -> None:
+    folder.write("own.py", "def score(doc, results):\n    return {'n': 1}\n")
+    text = (
+        CHOICES.replace("target: 1", "target: 0.5") + "    process_results: !function own.score\n"
+    )
+    folder.write("task.yaml", text.replace("0.5", "\"{{[0.5, 'x']}}\""))
+    assert len(folder.task().instances(0)) == 3
+
+
+def test_right_answers_that_are_not_among_the_choices_are_told_once(folder: TaskFolder) -> None:
+    golds = [0, 3, "yes", "YES", -1, [1, 2], [1, 9], []]
+    folder.docs([{"question": "q", "answer": gold} for gold in golds])
+    path = folder.write("task.yaml", CHOICES.replace("target: 1", "target: answer"))
+    task = folder.task()
+    with pytest.warns(LmmWarning) as told:
+        asked = [task.instances(doc_id) for doc_id in reversed(task.doc_ids())]
+    assert len(asked) == 8
+    (warning,) = told
+    message = str(warning.message)
+    assert "'minimal': doc_to_target names a choice that is not there in 5 of 8 docs" in message
+    assert "first in doc 1: 3 of 3 choices" in message
+    assert (warning.filename, warning.lineno) == (str(path), 5)
+    samples = task.score(task.doc_ids(), [pairs(-1, -2, -3)] * 8)
+    # The first choice is always the likeliest.
+    assert [s.scores["acc,none"] for s in samples] == [1.0, 0, 0, 0, 0, 0, 0, 0]
+
+
+def test_only_docs_that_are_evaluated_count_as_without_a_right_answer(folder: TaskFolder) -> None:
+    folder.docs([{"question": "q", "answer": gold} for gold in (9, 9, 0, 9)])
+    folder.write("task.yaml", CHOICES.replace("target: 1", "target: answer"))
+    task = folder.task(samples=[2, 3])
+    with pytest.warns(LmmWarning, match="in 1 of 2 docs, first in doc 3: 9 of 3 choices"):
+        assert [len(task.instances(doc_id)) for doc_id in (2, 3)] == [3, 3]
 
 
 @pytest.mark.parametrize(

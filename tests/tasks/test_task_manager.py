@@ -11,6 +11,7 @@ from task_builders import TaskFolder
 
 from pytest_lmmeval.errors import TaskError, UsageError
 from pytest_lmmeval.tasks.catalog.manager import TaskManager, TaskSpec
+from pytest_lmmeval.warnings import LmmWarning
 
 BODY = "dataset_path: json\ntest_split: test\ndoc_to_text: q\ndoc_to_target: a\n"
 
@@ -110,8 +111,21 @@ def test_a_name_that_stands_for_nothing_is_told(
 
 def test_a_file_whose_name_cannot_be_read_is_told_when_it_is_missed(folder: TaskFolder) -> None:
     folder.write("broken.yaml", "task: [broken\ninclude: nowhere\n")
-    with pytest.raises(UsageError, match=r"Could not read .*broken\.yaml"):
+    with pytest.raises(UsageError) as caught:
         TaskManager([folder.path]).select(["broken"])
+    first, second, third = str(caught.value).splitlines()
+    assert first.startswith("there is no task, group or tag 'broken' (looked in ")
+    assert second == "It may be in one of the files there that cannot be read:"
+    assert third.startswith(f"  {folder.path / 'broken.yaml'}:")
+
+
+def test_only_the_first_of_many_unreadable_files_are_shown(folder: TaskFolder) -> None:
+    for number in range(8):
+        folder.write(f"broken{number}.yaml", "task: [broken\n")
+    with pytest.raises(UsageError) as caught:
+        TaskManager([folder.path]).select(["nothing"])
+    assert str(caught.value).count("is not valid YAML") == 5
+    assert str(caught.value).endswith("and 3 more, which --lmm-tasks=list shows")
 
 
 def test_a_folder_that_is_not_there_is_told(folder: TaskFolder) -> None:
@@ -168,8 +182,28 @@ def test_groups_may_hold_groups_with_settings_of_their_own(folder: TaskFolder) -
     folder.write("food2.yaml", "group: snack\ntask: leek\nnum_fewshot: 9\n")
     manager = TaskManager([folder.path])
     assert [spec.config.num_fewshot for spec in manager.select(["snack"])] == [9]
-    with pytest.raises(UsageError, match="'apple' is selected through 'food' and 'big' with diff"):
+    with pytest.raises(UsageError, match="'apple' comes out in two ways"):
         manager.select(["big"])
+
+
+def test_one_task_with_two_settings_is_told_with_the_groups_and_what_differs(
+    folder: TaskFolder,
+) -> None:
+    small = folder.write("small.yaml", "group: small\ntask:\n- {task: leek, num_fewshot: 2}\n")
+    large = folder.write(
+        "large.yaml",
+        "group: large\ntask:\n- group: small\n- task: leek\n  num_fewshot: 3\n  repeats: 2\n",
+    )
+    manager = TaskManager([folder.path])
+    with pytest.raises(UsageError) as caught:
+        manager.select(["large"])
+    assert str(caught.value).startswith(
+        f"task 'leek' comes out in two ways, through 'large' ({large}:3) → 'small' ({small}:3) and "
+        f"through 'large' ({large}:4), and these differ in num_fewshot (2 against 3), repeats (as "
+        "its file has it against 2); "
+    )
+    with pytest.raises(UsageError, match=r"through 'small' \(.*:3\) and by its own name \(.*leek"):
+        manager.select(["small", "leek"])
 
 
 def test_the_runs_settings_win_over_all(folder: TaskFolder) -> None:
@@ -198,6 +232,29 @@ def test_two_tasks_of_one_name_are_refused(folder: TaskFolder) -> None:
     other = folder.write("elsewhere/x.yaml", f"task: leek\n{BODY}")
     with pytest.raises(UsageError, match="two tasks are called 'leek'"):
         TaskManager().select([str(folder.path / "leek.yaml"), str(other)])
+
+
+def test_of_two_files_of_a_folder_with_one_name_the_first_counts_with_a_warning(
+    folder: TaskFolder,
+) -> None:
+    second = folder.write("z/leek.yaml", f"task: leek\n{BODY}")
+    manager = TaskManager([folder.path])
+    with pytest.warns(LmmWarning) as told:
+        (spec,) = manager.select(["leek"])
+    assert spec.path == folder.path / "leek.yaml"
+    (warning,) = told
+    assert f"'leek' is defined in {spec.path} and in {second}; the first" in str(warning.message)
+    # Nobody who asks for something else, for the file itself, or has replaced it, is told.
+    manager.select(["apple", str(second)])
+    folder.write("later/leek.yaml", f"task: leek\n{BODY}")
+    later = folder.path / "later"
+    (spec,) = TaskManager([folder.path, later]).select(["leek"])
+    assert spec.path == later / "leek.yaml"
+
+
+def test_a_name_in_other_letters_is_near(manager: TaskManager) -> None:
+    with pytest.raises(UsageError, match=r"Did you mean 'leek'\?"):
+        manager.select(["LEEK"])
 
 
 def test_selecting_imports_no_data_sets_and_no_task_modules(folder: TaskFolder) -> None:

@@ -202,6 +202,13 @@ def test_aggregating_needs_no_data(folder: TaskFolder) -> None:
         ),
         ("{metric: exact_match, regexes_to_ignore: ['(']}", r"'\(' is no regular expression"),
         (
+            "{metric: exact_match, ignore_case: 'no'}",
+            "ignore_case is 'no', a text, which counts as true; write false without quotes",
+        ),
+        ("{metric: exact_match, ignore_punctuation: ' False'}", "is ' False', a text, which"),
+        ("{metric: exact_match, ignore_numbers: '0'}", "is '0', a text, which counts as true"),
+        ("{metric: exact_match, ignore_case: 0.5}", "is 0.5, expected true or false"),
+        (
             "{metric: exact_match, regexes_to_ignore: x}",
             "regexes_to_ignore is 'x', expected a list",
         ),

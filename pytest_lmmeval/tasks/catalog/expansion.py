@@ -15,11 +15,27 @@ from pytest_lmmeval.tasks.catalog.groups import Group, Member, load_group
 from pytest_lmmeval.tasks.catalog.index import Index, read_entry, task_files
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """An entry of a group's list that was followed: the group, its file, the entry's line."""
+
+    group: str
+    path: Path
+    line: int
+
+
 @dataclass(frozen=True)
 class Pick:
     """A task on its way to being selected: where it is, and what to lay over it.
 
-    ``inline_line`` is set for one that a group file defines itself.
+    Attributes:
+        name: The task's name.
+        path: Its file.
+        overrides: Keys to lay over it.
+        groups: The groups through which it is selected, outer ones first.
+        inline_line: Set for one that a group file defines itself.
+        way: The entries of groups that led to it, outer ones first.
+        shadowed: Other files of its folder that define the name too, and do not count.
     """
 
     name: str
@@ -27,6 +43,8 @@ class Pick:
     overrides: Mapping[str, Any]
     groups: tuple[str, ...] = ()
     inline_line: int | None = None
+    way: tuple[Step, ...] = ()
+    shadowed: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -74,22 +92,24 @@ def from_group(group: Group, scope: Scope) -> Iterator[Pick]:
 
 
 def _from_name(
-    name: str, overrides: Mapping[str, Any], groups: tuple[str, ...], scope: Scope
+    name: str, overrides: Mapping[str, Any], way: tuple[Step, ...], scope: Scope
 ) -> Iterator[Pick]:
     index = next(index for index in scope.indexes if index.knows(name))
     entry = index.entries.get(name)
     if entry is None:
         for task in index.tags[name]:
-            yield from _from_name(task, overrides, groups, Scope((index,), scope.groups))
+            yield from _from_name(task, overrides, way, Scope((index,), scope.groups))
     elif entry.kind == "task":
-        yield Pick(name, entry.path, overrides, groups)
+        others = tuple(index.shadowed.get(name, ()))
+        yield Pick(name, entry.path, overrides, _groups(way), way=way, shadowed=others)
     else:
-        yield from _from_group(load_group(entry.path), overrides, groups, scope)
+        yield from _from_group(load_group(entry.path), overrides, way, scope)
 
 
 def _from_group(
-    group: Group, overrides: Mapping[str, Any], above: tuple[str, ...], scope: Scope
+    group: Group, overrides: Mapping[str, Any], way: tuple[Step, ...], scope: Scope
 ) -> Iterator[Pick]:
+    above = _groups(way)
     if group.name in above:
         circle = " → ".join([*above[above.index(group.name) :], group.name])
         raise TaskError(f"groups go in a circle: {circle}", group.path, group.line)
@@ -97,20 +117,26 @@ def _from_group(
     for member in group.members:
         # The caller's settings win over the group's, and a member's own over both.
         laid = {**group.overrides, **overrides, **member.overrides}
-        yield from _from_member(member, laid, (*above, group.name), scope)
+        step = Step(group.name, member.path, member.line)
+        yield from _from_member(member, laid, (*way, step), scope)
 
 
 def _from_member(
-    member: Member, overrides: dict[str, Any], groups: tuple[str, ...], scope: Scope
+    member: Member, overrides: dict[str, Any], way: tuple[Step, ...], scope: Scope
 ) -> Iterator[Pick]:
+    groups = _groups(way)
     if scope.knows(member.name):
-        yield from _from_name(member.name, overrides, groups, scope)
+        yield from _from_name(member.name, overrides, way, scope)
     elif member.group is not None:
-        yield from _from_group(member.group, overrides, groups, scope)
+        yield from _from_group(member.group, overrides, way, scope)
     elif overrides:
         name = f"{groups[-1]}::{member.name}"
-        yield Pick(name, member.path, {**overrides, "task": name}, groups, member.line)
+        yield Pick(name, member.path, {**overrides, "task": name}, groups, member.line, way)
     else:
         known = set().union(*(index.all_names() for index in scope.indexes))
         message = f"group {groups[-1]!r}: there is no task {member.name!r}."
         raise TaskError(message + nearest(member.name, known), member.path, member.line)
+
+
+def _groups(way: tuple[Step, ...]) -> tuple[str, ...]:
+    return tuple(step.group for step in way)

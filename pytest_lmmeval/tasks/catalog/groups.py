@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_lmmeval.errors import TaskError, nearest
-from pytest_lmmeval.tasks.files.schema import check_kind
+from pytest_lmmeval.tasks.files.schema import check_kind, check_switch
 from pytest_lmmeval.tasks.files.yaml_files import Block, Document, Origin, load_source
 from pytest_lmmeval.tasks.functions.user_functions import FunctionRef
 
@@ -172,8 +172,9 @@ def _metric(entry: Any, group: str, document: Document, line: int) -> GroupMetri
         filters = [filters]
     check_kind("filter_list", filters, "names", error)
     names = None if filters is None else tuple(filters)
-    # Any text counts as true: one of the files that lm-eval ships says "truez".
-    check_kind("weight_by_size", entry.get("weight_by_size"), "boolean text integer", error)
+    weight = entry.get("weight_by_size")
+    if not isinstance(weight, int):
+        check_switch("weight_by_size", weight, error)
     weighted = bool(entry.get("weight_by_size", True))
     return GroupMetric(metric, names, weighted, document.path, at)
 

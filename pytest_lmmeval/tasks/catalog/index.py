@@ -56,15 +56,18 @@ class Index:
         entries: Tasks and groups by name.
         tags: For each tag the names of its tasks, sorted.
         unreadable: Files whose names could not be read, and why.
+        shadowed: For each name further files of its folder that define it, and do not count.
     """
 
     entries: dict[str, Entry] = field(default_factory=dict)
     tags: dict[str, list[str]] = field(default_factory=dict)
     unreadable: dict[Path, str] = field(default_factory=dict)
+    shadowed: dict[str, list[Path]] = field(default_factory=dict)
 
     def add_folder(self, folder: Path) -> None:
         """Scan a folder and all below it; of two equal names in it, the first path counts."""
         found: dict[str, Entry] = {}
+        shadowed: dict[str, list[Path]] = {}
         files = _scan(str(folder))
         cache = IndexCache(folder) if len(files) >= _WORTH_CACHING else None
         reader = HeadReader()
@@ -74,10 +77,13 @@ class Index:
             except TaskError as error:
                 self.unreadable[Path(path)] = str(error)
                 continue
-            if entry is not None:
-                found.setdefault(entry.name, entry)
+            if entry is not None and found.setdefault(entry.name, entry) is not entry:
+                shadowed.setdefault(entry.name, []).append(entry.path)
         if cache is not None:
             cache.save()
+        for name in found:
+            self.shadowed.pop(name, None)
+        self.shadowed.update(shadowed)
         self.entries.update(found)
         self._collect_tags()
 

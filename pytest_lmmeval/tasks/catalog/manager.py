@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pytest_lmmeval.errors import UsageError, nearest
+from pytest_lmmeval.errors import UsageError
 from pytest_lmmeval.tasks.catalog.expansion import Pick, Scope, from_folder, from_group, from_name
+from pytest_lmmeval.tasks.catalog.faults import two_ways, unknown, warn_of_shadowed
 from pytest_lmmeval.tasks.catalog.groups import Group, SelectedGroup, load_group
 from pytest_lmmeval.tasks.catalog.index import Index, read_entry
 from pytest_lmmeval.tasks.files.config import TaskConfig
@@ -92,6 +93,11 @@ class TaskManager:
         return sorted(self._index.tags)
 
     @property
+    def shadowed(self) -> Mapping[str, Sequence[Path]]:
+        """By name, files that define it too and do not count, because one before them does."""
+        return self._index.shadowed
+
+    @property
     def unreadable(self) -> Sequence[str]:
         """Why the names of some files could not be read."""
         return list(self._index.unreadable.values())
@@ -134,9 +140,11 @@ class TaskManager:
             for pick in self._expand(name):
                 known = picks.setdefault(pick.name, pick)
                 if (known.path, known.overrides) != (pick.path, pick.overrides):
-                    raise UsageError(_two_ways(known, pick))
+                    raise two_ways(known, pick)
                 groups = dict.fromkeys((*known.groups, *pick.groups))
                 picks[pick.name] = replace(known, groups=tuple(groups))
+        for pick in picks.values():
+            warn_of_shadowed(pick)
         specs = [_spec(pick, overrides or {}, dialect) for pick in picks.values()]
         named = [Path(name).resolve() for name in names if Path(name).is_dir()]
         for spec in specs:
@@ -158,7 +166,7 @@ class TaskManager:
             for match in matches:
                 yield from from_name(match, self._scope)
         else:
-            raise UsageError(self._unknown(name))
+            raise unknown(name, self._index, self._folders)
 
     def _inline(self, name: str) -> Iterator[Pick]:
         """Yield what a group file itself defines under a name, as group::task or group.task."""
@@ -176,15 +184,6 @@ class TaskManager:
         if not any(character in pattern for character in "*?["):
             return []
         return fnmatch.filter(sorted(self._index.all_names()), pattern)
-
-    def _unknown(self, name: str) -> str:
-        kind = "file" if Path(name).suffix in (".yaml", ".yml") else "task, group or tag"
-        where = ", ".join(map(str, self._folders)) or "no folder"
-        hint = nearest(name, self._index.all_names())
-        message = f"there is no {kind} {name!r} (looked in {where}).{hint}"
-        for reason in self._index.unreadable.values():
-            message += f" Could not read {reason}"
-        return message
 
     def _from_file(self, path: Path) -> Iterator[Pick]:
         entry = read_entry(path)
@@ -230,15 +229,6 @@ def selected_groups(
 def _dotted(name: str) -> str:
     """Return a name as node ids have it, whose pieces "::" separates."""
     return name.replace("::", ".")
-
-
-def _two_ways(first: Pick, second: Pick) -> str:
-    if first.path != second.path:
-        return f"two tasks are called {first.name!r}: {first.path} and {second.path}"
-    ways = " and ".join(
-        repr(pick.groups[-1]) if pick.groups else "itself" for pick in (first, second)
-    )
-    return f"task {first.name!r} is selected through {ways} with different settings"
 
 
 def _spec(pick: Pick, overrides: Mapping[str, Any], dialect: Dialect | None) -> TaskSpec:

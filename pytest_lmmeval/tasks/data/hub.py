@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_lmmeval.errors import DataError
+from pytest_lmmeval.tasks.data.empty_files import find_empty
 from pytest_lmmeval.tasks.functions.user_functions import describe
 
 # Builders that read files of a format instead of a repository.
@@ -207,9 +208,14 @@ def _load(
         found = datasets.load_dataset(path, name, **wanted, **code)
     # Builders, codecs and file systems raise what they like.
     except Exception as error:
-        reason = describe(error.__cause__ or error)
-        if isinstance(error.__cause__ or error, StopIteration):
-            reason = "it is empty"  # how the library comes to the end of a file without rows
+        empty = find_empty(path, kwargs.get("data_files"))
+        cause = error.__cause__ or error
+        reason = describe(cause)
+        if isinstance(cause, StopIteration):
+            reason = empty or "it is empty"  # how the library ends a file without rows
+        elif empty:
+            # Whether that is why depends on the format and on the library's version.
+            reason = f"{empty} ({reason})"
         raise DataError(f"{source.label} cannot be loaded: {reason}") from error
     return found if isinstance(found, Mapping) else {str(kwargs.get("split", source.split)): found}
 

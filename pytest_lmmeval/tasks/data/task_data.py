@@ -162,10 +162,10 @@ class TaskData:
         function = self._function(value, "custom_dataset")
         metadata = self._config.metadata if isinstance(self._config.metadata, Mapping) else {}
         given = {
-            "config_source": str(self._config.source),
             **metadata,
             # Later ones win, as they do there.
             **self._model_args,
+            "config_source": str(self._config.source),
             **(self._config.dataset_kwargs or {}),
         }
         with seeded_for(self._config.task):

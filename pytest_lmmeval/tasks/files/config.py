@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +84,7 @@ class TaskConfig:
     should_decontaminate: bool = False
     doc_to_decontamination_query: str | Function | None = None
     unsafe_code: bool = False
-    metadata: Any = None
+    metadata: Any = field(default=None, repr=False)  # may hold what a run added, a key too
 
     python_class: str | Function | None = None
 
@@ -130,6 +130,15 @@ class TaskConfig:
         """The task's tags; a task's own ``group`` is lmms-eval's old spelling of them."""
         given = self.tag if self.tag is not None else self.group
         return (given,) if isinstance(given, str) else tuple(given or ())
+
+    def with_metadata(self, added: Mapping[str, Any]) -> TaskConfig:
+        """Return the task with more metadata, laid over its own key by key, as lm-eval does it."""
+        if not added:
+            return self
+        own = self.metadata
+        if not isinstance(own, Mapping):
+            own = {} if own is None else {"_metadata": own}
+        return replace(self, metadata={**own, **added})
 
     def metric_line(self, key: str) -> int:
         """Return the 1-based line in ``source`` of the metric of ``"metric,filter"``."""

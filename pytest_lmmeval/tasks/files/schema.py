@@ -18,6 +18,8 @@ from pytest_lmmeval.tasks.files.yaml_files import Document
 from pytest_lmmeval.tasks.functions.user_functions import FunctionRef
 
 Dialect: TypeAlias = Literal["lm_eval", "lmms_eval"]
+# Texts that mean false to whoever wrote them; YAML 1.2 has only the first.
+_FALSE = frozenset(("false", "no", "off", "0", "n", "f", "none", "null"))
 # Characters of a value that a message shows.
 _LONGEST = 200
 DIALECTS: tuple[Dialect, ...] = ("lm_eval", "lmms_eval")
@@ -224,6 +226,21 @@ def check_kind(name: str, value: Any, kinds: str, error: Callable[[str], TaskErr
         return
     expected = " or ".join(_KINDS[kind][0] for kind in kinds.split())
     raise error(f"{name} is {shown(value)}, expected {expected}")
+
+
+def check_switch(name: str, value: Any, error: Callable[[str], TaskError]) -> None:
+    """Check a value that the peers take as Python takes it, where any text counts as true.
+
+    Their files do hold such texts: lm-eval's afriqa has "true - "." - …", another one "truez".
+
+    Raises:
+        TaskError: As made by ``error``, if it is neither true nor false, or means false as text.
+    """
+    if isinstance(value, str) and value.strip().lower() in _FALSE:
+        message = f"{name} is {value!r}, a text, which counts as true; write false without quotes"
+        raise error(message)
+    if not isinstance(value, bool | str | None):
+        raise error(f"{name} is {value!r}, expected true or false")
 
 
 def shown(value: object) -> str:

@@ -113,6 +113,32 @@ class FieldSet:
             raise self.missing("doc_to_target")
         return self.target.read(doc, doc_id)
 
+    def read_gold(self, doc: Doc, doc_id: int | None) -> Any:
+        """Return what says which choice is right: the text, where the choices are in the prompt.
+
+        Raises:
+            TaskError: The task has no target.
+        """
+        read = self.read_text if self.choices_in_prompt else self.read_target
+        return read(doc, doc_id)
+
+    def read_answer(self, doc: Doc, doc_id: int | None) -> Any:
+        """Return what a generated text is compared with: the target, or the choice it points to.
+
+        Raises:
+            TaskError: The task has no target, or it is no index into the choices.
+        """
+        target = self.read_target(doc, doc_id)
+        if self.choice is None:
+            return target
+        choices = self.read_choices(doc, doc_id)
+        try:
+            return choices[target]
+        except (TypeError, IndexError) as error:
+            key = self.target or self.choice
+            message = f"gave {shown(target)}, expected an index into {len(choices)} choices"
+            raise key.error(message, doc_id) from error
+
     def read_target_text(self, doc: Doc, doc_id: int | None) -> str:
         """Return ``doc_to_target``, whose likelihood is asked for.
 

@@ -6,7 +6,6 @@ which then takes the smallest, it is the largest log-likelihood here.
 
 from __future__ import annotations
 
-import operator
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from pytest_lmmeval.tasks.scoring.gold import NO_CHOICE, gold_index
 
 # Which metrics each output type has; other ones the peers leave out of their results in silence.
 LIKELIHOOD_METRICS = {
@@ -104,19 +105,8 @@ class ChoiceScores:
         return np.array([pair[0] for pair in self.values[: len(self.choices)]], dtype=float)
 
     @property
-    def _gold(self) -> Any:
-        """The gold as the peers compare it: an index, -100 for one that is out of range."""
-        if isinstance(self.gold, str):
-            return self.choices.index(self.gold) if self.gold in self.choices else -100
-        if isinstance(self.gold, list | tuple):
-            return [index if index < len(self.choices) else -100 for index in self.gold]
-        try:
-            # An argmax is NumPy's integer.
-            index = operator.index(self.gold)
-        except TypeError as error:
-            message = f"the target is {self.gold!r}, expected an index into the choices"
-            raise TypeError(message) from error
-        return index if index < len(self.choices) else -100
+    def _gold(self) -> int | list[int]:
+        return gold_index(self.gold, self.choices)
 
     def _is_right(self, chosen: int) -> float:
         gold = self._gold
@@ -135,7 +125,7 @@ class ChoiceScores:
     def _is_greedy(self) -> int:
         greedy = [pair[1] for pair in self.values]
         gold = self._gold if isinstance(self._gold, list) else [self._gold]
-        return int(any(greedy[index] for index in gold if index != -100))
+        return int(any(greedy[index] for index in gold if index != NO_CHOICE))
 
     def _mutual_info(self) -> float:
         if len(self.values) != 2 * len(self.choices):

@@ -11,6 +11,7 @@ from typing import Any
 
 from pytest_lmmeval.errors import TaskError, TaskUnavailable, nearest
 from pytest_lmmeval.tasks.files.config import TaskConfig
+from pytest_lmmeval.tasks.files.schema import check_switch
 from pytest_lmmeval.tasks.files.specs import METRIC_DEFAULTS, MetricSpec
 from pytest_lmmeval.tasks.functions.calls import UserFunction, user_function
 from pytest_lmmeval.tasks.functions.user_functions import ANY_FAULT, Functions
@@ -236,10 +237,9 @@ def _check_arguments(spec: MetricSpec, config: TaskConfig) -> None:
             raise metric_error(config, spec, message)
         if key == "regexes_to_ignore":
             _check_regexes(value, spec, config)
-        # Any text counts as true: afriqa of lm-eval says "true - "." - …".
-        elif key.startswith("ignore_") and not isinstance(value, bool | str | None):
-            message = f"{spec.name}: {key} is {value!r}, expected true or false"
-            raise metric_error(config, spec, message)
+        elif key.startswith("ignore_"):
+            error = functools.partial(metric_error, config, spec)
+            check_switch(f"{spec.name}: {key}", value, error)
 
 
 def _check_regexes(value: Any, spec: MetricSpec, config: TaskConfig) -> None:

@@ -38,20 +38,36 @@ class RegexFilter(Filter):
 
         With several groups an empty match is none at all; with one it is an answer, namely "".
         """
-        matches = regex.findall(response if isinstance(response, str) else "")
-        try:
-            match = matches[self.group_select]
-        except IndexError:
-            return None
+        match = self._selected(regex, response)
         if isinstance(match, tuple):
             match = next((group for group in match if group), None)
-        return None if match is None else str(match).strip()
+        return None if match is None else match.strip()
+
+    def _selected(self, regex: re.Pattern[str], response: Any) -> str | tuple[str, ...] | None:
+        matches: list[str | tuple[str, ...]]
+        matches = regex.findall(response if isinstance(response, str) else "")
+        try:
+            return matches[self.group_select]
+        except IndexError:
+            return None
 
     def apply(self, resps: Any, docs: Any) -> Iterable[Any]:
         """Return each instance's matches."""
         found = [[self.search(self.regex, r) for r in responses] for responses in resps]
         self.missed = [all(match is None for match in matches) for matches in found]
-        return [[self.fallback if match is None else match for match in ms] for ms in found]
+        return [
+            [self._fallback(r) if match is None else match for r, match in zip(rs, ms, strict=True)]
+            for rs, ms in zip(resps, found, strict=True)
+        ]
+
+    def _fallback(self, response: Any) -> Any:
+        """Return what stands for a response in which nothing was found.
+
+        Where there was a match, and all its groups were empty, lm-eval strips it like a match.
+        """
+        if isinstance(self.fallback, str) and self._selected(self.regex, response) is not None:
+            return self.fallback.strip()
+        return self.fallback
 
 
 class _Punctuation(dict[int, int | None]):

@@ -8,7 +8,6 @@ import string
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pytest_lmmeval.errors import TaskError
 from pytest_lmmeval.tasks.data.task_data import TaskData
 from pytest_lmmeval.tasks.files.config import TaskConfig
 from pytest_lmmeval.tasks.files.specs import MetricSpec
@@ -139,7 +138,7 @@ class Scorer:
         if not generated:
             return self._likelihood_scores(doc, doc_id, values)
         found: dict[str, Any] = {}
-        target = self._target(doc, doc_id) if self._metrics else None
+        target = self._fields.read_answer(doc, doc_id) if self._metrics else None
         for metric in self._metrics:
             for name, value in self._measured(metric, target, values, doc_id).items():
                 found[name] = self._kept(value, name, doc_id, metric.function)
@@ -155,10 +154,9 @@ class Scorer:
             elif config.output_type == "loglikelihood_rolling":
                 found = rolling_scores(values, fields.read_target_text(doc, doc_id))
             else:
-                # Where the choices are in the prompt, the text says which of them is right.
-                read = fields.read_text if fields.choices_in_prompt else fields.read_target
                 choices = fields.read_choices(doc, doc_id)
-                found = ChoiceScores(values, choices, read(doc, doc_id)).by_metric(names)
+                gold = fields.read_gold(doc, doc_id)
+                found = ChoiceScores(values, choices, gold).by_metric(names)
         except (TypeError, ValueError, IndexError) as error:
             message = f"doc {doc_id} cannot be scored: {describe(error)}"
             raise config.error("doc_to_target", message) from error
@@ -202,21 +200,6 @@ class Scorer:
             self.expanded.update({str(name): metric.spec for name in score})
             return {str(name): value for name, value in score.items()}
         return {metric.name: score}
-
-    def _target(self, doc: Doc, doc_id: int) -> Any:
-        target = self._fields.read_target(doc, doc_id)
-        if self._fields.choice is None:
-            return target
-        choices = self._fields.read_choices(doc, doc_id)
-        try:
-            return choices[target]
-        except (TypeError, IndexError) as error:
-            message = f"gave {target!r}, expected an index into {len(choices)} choices"
-            raise self._target_error(message, doc_id) from error
-
-    def _target_error(self, message: str, doc_id: int) -> TaskError:
-        assert self._fields.target is not None, "there was a target"
-        return self._fields.target.error(message, doc_id)
 
     @property
     def _has_several_targets(self) -> bool:
