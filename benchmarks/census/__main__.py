@@ -96,6 +96,20 @@ class Census:
         for worker in self._all:
             worker.stop()
 
+    def leave_out_a_peer_that_does_not_start(self) -> None:
+        """Say why the peer cannot be asked, if it cannot, and go on without it."""
+        peer = self._peer()
+        if peer is None:
+            return
+        try:
+            peer.start()
+        except SystemExit as error:
+            last = str(error).splitlines()[-1]
+            print(f"nothing is compared with {self.tree.peer}: {last}", file=sys.stderr)
+            self.peer_python = None
+        finally:
+            peer.stop()
+
     def _workers(self) -> tuple[Worker, Worker | None]:
         if not hasattr(self._own, "pair"):
             self._own.pair = self._ours(), self._peer()
@@ -161,16 +175,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
             if folder is None:
                 print(f"{peer} is not installed", file=sys.stderr)
                 continue
-            taken = _take(Tree(peer, folder.resolve()), options, peer in found)
+            taken, compared = _take(Tree(peer, folder.resolve()), options, peer in found)
             rows += taken
-            print("\n".join(render(peer, taken, compared=not options.no_peer and peer in found)))
+            print("\n".join(render(peer, taken, compared=compared)))
     except LmmError as error:
         raise SystemExit(f"error: {error}") from error
     if options.json is not None:
         write_rows(options.json, rows)
 
 
-def _take(tree: Tree, options: argparse.Namespace, has_peer: bool) -> list[Row]:
+def _take(tree: Tree, options: argparse.Namespace, has_peer: bool) -> tuple[list[Row], bool]:
+    """Return a row per task, and whether they were compared with the peer's."""
     leaves = [leaf for leaf in tree.leaves() if fnmatch.fnmatch(leaf[0], options.only)]
     if options.sample is not None and options.sample < len(leaves):
         leaves = sorted(random.Random(options.seed).sample(leaves, options.sample))
@@ -180,6 +195,7 @@ def _take(tree: Tree, options: argparse.Namespace, has_peer: bool) -> list[Row]:
         census = Census(tree, python, folder, options.seconds, options.num_fewshot)
         rows = []
         try:
+            census.leave_out_a_peer_that_does_not_start()
             with ThreadPoolExecutor(options.jobs) as pool:
                 for row in pool.map(census.take, leaves):
                     rows.append(row)
@@ -187,7 +203,7 @@ def _take(tree: Tree, options: argparse.Namespace, has_peer: bool) -> list[Row]:
                         print(f"{tree.peer}: {len(rows)} of {len(leaves)}", file=sys.stderr)
         finally:
             census.stop()
-    return rows
+    return rows, census.peer_python is not None
 
 
 if __name__ == "__main__":

@@ -26,6 +26,13 @@ _STUBBED = ("accelerate", "accelerate.utils", "accelerate.state", "sqlitedict")
 _PACKAGES = ("lmms_eval", "lmms_eval.tasks", "lmms_eval.loggers", "lmms_eval.caching")
 
 
+class _SilentLogger:
+    """Takes every call of a loguru logger."""
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *args, **kwargs: self
+
+
 class _Stub(types.ModuleType):
     """A module that has every name."""
 
@@ -43,6 +50,11 @@ def _prepare() -> None:
             stub = sys.modules[name] = _Stub(name)
             stub.__spec__ = importlib.machinery.ModuleSpec(name, None)
             stub.__path__ = []
+    if not _installed("loguru"):
+        # lmms-eval logs with it everywhere, and --no-deps leaves it out.
+        logging = sys.modules["loguru"] = types.ModuleType("loguru")
+        logging.__spec__ = importlib.machinery.ModuleSpec("loguru", None)
+        vars(logging)["logger"] = _SilentLogger()
     found = importlib.util.find_spec("lmms_eval")
     if found is None or not found.submodule_search_locations:
         raise SystemExit("lmms-eval is not installed")

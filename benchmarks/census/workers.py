@@ -60,7 +60,7 @@ class Worker:
         Raises:
             Lost: The process hung or ended; the next question finds a new one.
         """
-        process = self._process or self._start()
+        process = self._process or self.start()
         assert process.stdin is not None
         try:
             process.stdin.write(json.dumps(question).encode() + b"\n")
@@ -86,7 +86,12 @@ class Worker:
             if pipe is not None:
                 pipe.close()
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    def start(self) -> subprocess.Popen[bytes]:
+        """Start the process and wait until it answers.
+
+        Raises:
+            SystemExit: It ends or hangs before; the message has what it said.
+        """
         log = self._folder / f"worker-{os.getpid()}-{id(self)}.log"
         with log.open("wb") as errors:
             self._process = process = subprocess.Popen(

@@ -187,6 +187,30 @@ def test_without_the_peer_the_ladder_ends_at_the_data(tmp_path: Path) -> None:
     assert [line[-3:] for line in lines[1:]] == [["1", "100.00", "%"], ["1", "100.00", "%"]]
 
 
+def test_a_peer_that_does_not_start_is_named_and_left_out(tmp_path: Path) -> None:
+    tasks = tmp_path / "lm_eval" / "tasks"
+    tasks.mkdir(parents=True)
+    (tasks / "t.yaml").write_text(
+        "task: plain\ndataset_path: a/b\ntest_split: test\n"
+        'doc_to_text: "{{question}}"\ndoc_to_target: answer\n'
+    )
+    # An interpreter in which the peer is found, and lacks what it imports.
+    python = tmp_path / "python"
+    python.write_text(
+        f"""#!/bin/sh
+        if [ "$1" = "-I" ]; then echo '{{"lm_eval": ["{tasks.parent}"], "lmms_eval": []}}'; exit; fi
+        echo "ModuleNotFoundError: No module named 'torch'" >&2
+        exit 1
+        """
+    )
+    python.chmod(0o755)
+    done = take_census("--peer", "lm_eval", "--peer-python", python)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "nothing is compared with lm_eval: ModuleNotFoundError: No module" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert [line.split()[-1] for line in done.stdout.splitlines()] == ["tasks", "%", "%"]
+
+
 def test_an_interpreter_that_is_none_is_an_error() -> None:
     done = take_census("--peer-python", "/no/such/python")
     assert done.returncode != 0
