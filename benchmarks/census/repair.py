@@ -31,6 +31,8 @@ _PICTURES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"})
 _SOUNDS = re.compile(r"video|audio|sound|wav|clip|youtube|\.mp4|\.wav|\.mp3|\.webm", re.IGNORECASE)
 # What scorers look for in an answer.
 _MARKED = "The answer is (A). \\boxed{1} #### 1"
+# A made-up text is the name of its column and a number.
+_NO_INDEX = re.compile(r"doc_to_target gave '(\w+) \d+', expected an index")
 _MISSING = re.compile(r"'(\w+)' is undefined|has no column '([^']+)'|no column '([^']+)'")
 
 
@@ -54,7 +56,7 @@ def repair(error: BaseException, doc: Use, reader: Reader) -> bool:
         learn(cause, node, values, frame)
         if _state(doc) != before:
             return True
-    if _by_message(cause, doc) or _state(doc) != before:
+    if _by_target(error, doc) or _by_message(cause, doc) or _state(doc) != before:
         return True
     return _by_trial(places, doc)
 
@@ -133,6 +135,16 @@ def _values_within(file: str, node: ast.expr, reader: Reader) -> dict[int, Value
             if place in reader.places:
                 found[id(child)] = reader.places[place]
     return found
+
+
+def _by_target(error: BaseException, doc: Use) -> bool:
+    """Make a column whole numbers whose text was taken for the index of a choice."""
+    found = _NO_INDEX.search(str(error))
+    use = doc.keys.get(found[1]) if found else None
+    if use is None or use.forced == "integer":
+        return False
+    use.forced = "integer"
+    return True
 
 
 def _by_message(error: BaseException, doc: Use) -> bool:
