@@ -78,6 +78,20 @@ class Judge:
         except LmmError as error:
             return _error(plan, gate, str(error), measured)
 
+    def cannot_be_asked(self, plan: TaskPlan, gate: GatePlan, why: str) -> Verdict:
+        """Return an ERROR for a gate of a task that this run cannot ask, but an earlier one could.
+
+        A server that has lost an ability, or a machine a package, must not turn CI green.
+
+        Raises:
+            NotJudged: No accepted run has measured it either.
+        """
+        baseline = read_baseline(plan.baseline) if gate.rule.baseline else None
+        if baseline is None or gate.key not in baseline.metrics:
+            raise NotJudged(f"nothing was measured: {why}")
+        reason = f"{plan.baseline} holds what was measured once, and now nothing is: {why}"
+        return _error(plan, gate, reason, None)
+
     def _compare(
         self, plan: TaskPlan, gate: GatePlan, task: Task, scores: MetricScores, now: Baseline
     ) -> Verdict:

@@ -224,10 +224,13 @@ class BenchmarkRun:
         try:
             task = self._scorer(plan)
         except TaskUnavailable as error:
-            raise NotJudged(f"nothing was measured: {error}") from error
+            return self._judge.cannot_be_asked(plan, gate, str(error))
         try:
-            reason = self.unavailable.get(plan.model_key) or self.unavailable.get(plan.key)
-            verdict = self._judge.judge(plan, gate, task, reason)
+            no_model, unserved = (self.unavailable.get(k) for k in (plan.model_key, plan.key))
+            if unserved is not None and no_model is None:
+                verdict = self._judge.cannot_be_asked(plan, gate, unserved)
+            else:
+                verdict = self._judge.judge(plan, gate, task, no_model)
         except NotJudged as skipped:
             if skipped.measured is not None:
                 self._enter(plan, gate, task, skipped.measured, "no baseline")

@@ -90,7 +90,7 @@ class TaskImports:
             sys.modules[unique] = module
             try:
                 spec.loader.exec_module(module)
-            except BaseException:
+            except BaseException:  # also sys.exit(): no half-made module may stay behind
                 self._modules.pop(name, None)
                 raise
             finally:
