@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 _SETTINGS = {
-    "OMP_NUM_SETTINGS": "1",
+    "OMP_NUM_THREADS": "1",
     "TOKENIZERS_PARALLELISM": "false",
     "HF_HUB_OFFLINE": "1",
     # An installed package is compiled; without this a checkout would be compiled in each run.

@@ -114,6 +114,7 @@ class EndpointLM(AsyncLM):
         self.model = model
         self.adaptive = AdaptiveSlots.asked_for(num_concurrent, max_concurrent)
         self.num_concurrent = self.adaptive.most if self.adaptive else max(1, int(num_concurrent))
+        self._bodies = self.num_concurrent  # a subclass may put several requests into one
         self.seed = seed
         self.max_gen_toks = max_gen_toks
         self.extra_body = dict(extra_body or {})
@@ -123,7 +124,7 @@ class EndpointLM(AsyncLM):
             api_key, auth_token, variable=self.key_variable, host=self.address.host
         )
         self._given_header = _Hidden(header or {})
-        self._limits = Limits(self.num_concurrent, connect_timeout, timeout)
+        self._limits = Limits(connect_timeout, timeout)
         self._verify: bool | str = (ca_cert_path or True) if verify_certificate else False
         self._retries = RetryPolicy(
             _ATTEMPTS if max_retries is None else max_retries,
@@ -204,7 +205,7 @@ class EndpointLM(AsyncLM):
             self.address.url(self.endpoint),
             self._retries,
             self._scrub,
-            self.adaptive or FixedSlots(self._limits.connections),
+            self.adaptive or FixedSlots(self._bodies),
         )
         served = await Preflight(
             self._transport,

@@ -64,7 +64,7 @@ def failure_of(status: int, headers: Mapping[str, str], body: bytes) -> AttemptE
     said = server_message(body)
     message = f"HTTP {status}: {said}" if said else f"HTTP {status}"
     if 300 <= status < 400:
-        location = headers.get("Location", "another address")
+        location = headers.get("location", "another address")
         redirects = f"HTTP {status}: redirects to {location}"
         return AttemptError("client", redirects, retry=False, status=status)
     kind = _KINDS.get(status, "server" if status >= 500 else "client")
@@ -79,7 +79,7 @@ def failure_of(status: int, headers: Mapping[str, str], body: bytes) -> AttemptE
         retry=retry,
         away=status in _SERVER_IS_AWAY,
         status=status,
-        retry_after=_seconds_to_wait(headers.get("Retry-After")),
+        retry_after=_seconds_to_wait(headers.get("retry-after")),
     )
 
 

@@ -1,48 +1,51 @@
-"""One HTTP session with a model server; every way in which an attempt can fail has its kind."""
+"""JSON to and from a model server; every way in which an attempt can fail has its kind."""
 
 from __future__ import annotations
 
-import io
-import os
-import socket
 import ssl
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-import aiohttp
 import orjson
 
 from pytest_lmmeval.errors import ModelUnavailable
 from pytest_lmmeval.models.credentials import Scrubber
 from pytest_lmmeval.models.endpoints.addresses import proxy_for
 from pytest_lmmeval.models.endpoints.failures import AttemptError, failure_of, shortened
+from pytest_lmmeval.models.endpoints.http.direct import DirectClient
+from pytest_lmmeval.models.endpoints.http.exchange import ACCEPTED_ENCODINGS, Client
 
-_STREAMED_ABOVE = 1 << 20  # aiohttp sends a larger body in one piece only with a warning
+_COMMON = {
+    "Accept": "*/*",
+    "Accept-Encoding": ACCEPTED_ENCODINGS,
+    "Content-Type": "application/json",
+    "User-Agent": "pytest-lmmeval",
+}
+_LINE_ENDS = frozenset("\r\n\0")
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How many connections a session opens, and for how long an attempt waits.
+    """For how long an attempt waits.
 
     Attributes:
-        connections: Most connections at once.
         connect: Seconds for establishing a connection.
         total: Seconds from sending a request to the end of its answer.
     """
 
-    connections: int
     connect: float
     total: float
 
 
 class Transport:
-    """Sends JSON over one pool of connections. Belongs to the event loop that ``open`` ran on.
+    """Sends JSON over connections that are kept. Belongs to the event loop that ``open`` ran on.
 
     Args:
         headers: Sent with every request, credentials included.
-        limits: Connections and timeouts.
+        limits: Timeouts.
         scrub: Hides credentials in what comes back.
         verify: Whether certificates are checked, or the path of a bundle to check them against.
     """
@@ -55,34 +58,38 @@ class Transport:
         *,
         verify: bool | str = True,
     ) -> None:
-        common = {"Content-Type": "application/json", "User-Agent": "pytest-lmmeval"}
+        given = {name.lower() for name in headers}
+        common = {name: value for name, value in _COMMON.items() if name.lower() not in given}
         self._headers = common | dict(headers)
         self._limits = limits
         self._scrub = scrub
         self._verify = verify
-        self._proxies: dict[str, str | None] = {}
-        self._usual = _timeout(limits.total, limits.connect)
-        self._session: aiohttp.ClientSession | None = None
+        self._direct: DirectClient | None = None
+        self._by_proxy: dict[str, Client] = {}
+        self._by_url: dict[str, Client] = {}
 
     async def open(self) -> None:
-        """Make the session.
+        """Get ready.
 
         Raises:
-            ModelUnavailable: The certificate bundle cannot be read.
+            ModelUnavailable: The certificate bundle cannot be read, or a header would break the
+                requests apart.
         """
-        connector = aiohttp.TCPConnector(limit=self._limits.connections, ssl=self._context())
-        self._session = aiohttp.ClientSession(
-            connector=connector,
-            headers=self._headers,
-            # A cookie that one answer sets must not reach the next request.
-            cookie_jar=aiohttp.DummyCookieJar(),
-        )
+        for name, value in self._headers.items():
+            if _LINE_ENDS & {*name, *value}:
+                raise ModelUnavailable(f"the header {name!r} holds the end of a line")
+        if isinstance(self._verify, str):
+            self._context  # noqa: B018 - read now, so that what is wrong with it is told first
+        self._direct = DirectClient(self._headers, self._limits.connect, lambda: self._context)
 
     async def close(self) -> None:
         """Close all connections."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        clients = [*self._by_proxy.values(), *([self._direct] if self._direct else [])]
+        self._direct = None
+        self._by_proxy.clear()
+        self._by_url.clear()
+        for client in clients:
+            await client.close()
 
     async def request(
         self, method: str, url: str, body: bytes | None = None, *, within: float | None = None
@@ -98,80 +105,49 @@ class Transport:
         Raises:
             AttemptError: No answer, no success, or no JSON.
         """
-        assert self._session is not None, "the transport was not opened"
-        if url not in self._proxies:
-            self._proxies[url] = proxy_for(url)
-        total = within or self._limits.total
+        client = self._by_url.get(url)
+        if client is None:
+            client = self._by_url[url] = self._client(url)
         try:
-            async with self._session.request(
-                method,
-                url,
-                data=_streamed(body),
-                allow_redirects=False,
-                proxy=self._proxies[url],
-                timeout=_timeout(within, self._limits.connect) if within else self._usual,
-            ) as answer:
-                content = await answer.read()
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise self._broken(error, total) from None
+            answer = await client.ask(method, url, body, within or self._limits.total)
+        except AttemptError as error:
+            raise self._cleaned(error) from None
         if not 200 <= answer.status < 300:
-            raise self._cleaned(failure_of(answer.status, answer.headers, content))
+            raise self._cleaned(failure_of(answer.status, answer.headers, answer.content))
         with suppress(orjson.JSONDecodeError):
-            return orjson.loads(content)
-        said = content[:80].decode(errors="replace")
+            return orjson.loads(answer.content)
+        said = answer.content[:80].decode(errors="replace")
         raise self._cleaned(
             AttemptError("invalid_response", f"the answer is no JSON: {said!r}", retry=True)
         )
 
-    def _context(self) -> ssl.SSLContext | bool:
-        if isinstance(self._verify, bool):
-            return self._verify
+    def _client(self, url: str) -> Client:
+        assert self._direct is not None, "the transport was not opened"
+        proxy = proxy_for(url)
+        if proxy is None:
+            return self._direct
+        if proxy not in self._by_proxy:
+            # Deferred: aiohttp takes longer to import than a short run takes.
+            from pytest_lmmeval.models.endpoints.http.proxied import ProxiedClient
+
+            self._by_proxy[proxy] = ProxiedClient(
+                proxy, self._headers, self._limits.connect, self._context
+            )
+        return self._by_proxy[proxy]
+
+    @cached_property
+    def _context(self) -> ssl.SSLContext:
+        bundle = self._verify if isinstance(self._verify, str) else None
         try:
-            return ssl.create_default_context(cafile=self._verify)
+            context = ssl.create_default_context(cafile=bundle)
         except OSError as error:
-            raise ModelUnavailable(f"ca_cert_path {self._verify!r}: {error}") from None
+            raise ModelUnavailable(f"ca_cert_path {bundle!r}: {error}") from None
+        if self._verify is False:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        return context
 
     def _cleaned(self, error: AttemptError) -> AttemptError:
         """Hide credentials first, for cutting could leave half of one."""
         error.message = shortened(self._scrub(error.message))
         return error
-
-    def _broken(self, error: Exception, limit: float) -> AttemptError:
-        """Classify an attempt that brought no complete answer."""
-        if isinstance(error, (aiohttp.ClientSSLError, aiohttp.InvalidURL, ssl.SSLError)):
-            failure = AttemptError("connection", _words(error), retry=False)
-        elif isinstance(error, aiohttp.ConnectionTimeoutError):
-            waited = f"no connection within {self._limits.connect:g} s"
-            failure = AttemptError("connection", waited, retry=True, away=True)
-        elif isinstance(error, TimeoutError):
-            failure = AttemptError("timeout", f"no answer within {limit:g} s", retry=True)
-        elif isinstance(error, aiohttp.ClientPayloadError):
-            failure = AttemptError("invalid_response", "the answer breaks off", retry=True)
-        elif isinstance(error, aiohttp.ClientResponseError):
-            failure = AttemptError("invalid_response", f"no HTTP: {_words(error)}", retry=True)
-        else:
-            failure = AttemptError("connection", _words(error), retry=True, away=True)
-        return self._cleaned(failure)
-
-
-def _timeout(total: float, connect: float) -> aiohttp.ClientTimeout:
-    return aiohttp.ClientTimeout(total=total, sock_connect=min(total, connect))
-
-
-def _streamed(body: bytes | None) -> bytes | io.BytesIO | None:
-    return io.BytesIO(body) if body is not None and len(body) > _STREAMED_ABOVE else body
-
-
-def _words(error: Exception) -> str:
-    if isinstance(error, aiohttp.ServerDisconnectedError):
-        return "the server closed the connection"
-    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return f"its TLS certificate is not trusted ({cause.verify_message}); ca_cert_path=… helps"
-    if isinstance(cause, ssl.SSLError):
-        return f"TLS fails with {cause.reason}; is it an http:// address?"
-    if isinstance(cause, socket.gaierror):
-        return cause.strerror or "the host name is unknown"
-    if isinstance(cause, OSError) and cause.errno is not None and cause.errno > 0:
-        return os.strerror(cause.errno)
-    return f"{type(error).__name__}: {error}"

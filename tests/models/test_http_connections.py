@@ -1,0 +1,428 @@
+"""HTTP/1.1 as servers and proxies speak it: RFC 9110 and 9112, TLS, and what breaks on the way."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import socket
+import ssl
+import struct
+import zlib
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+from raw_server import RawServer, answering, raw_server
+
+from pytest_lmmeval.errors import ModelUnavailable
+from pytest_lmmeval.models.credentials import Scrubber
+from pytest_lmmeval.models.endpoints.failures import AttemptError
+from pytest_lmmeval.models.endpoints.transport import Limits, Transport
+
+SAID = {"said": "ja, 是 🙂", "n": list(range(50))}
+BODY = json.dumps(SAID).encode()
+WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(BODY), BODY)
+Work = Callable[[Transport], Awaitable[Any]]
+
+
+async def using(
+    work: Work, *, headers: dict[str, str] | None = None, verify: bool | str = True
+) -> Any:
+    transport = Transport(headers or {}, Limits(5, 10), Scrubber(["s3cret"]), verify=verify)
+    await transport.open()
+    try:
+        return await work(transport)
+    finally:
+        await transport.close()
+
+
+def asked(answer: Any, work: Callable[[Transport, str], Awaitable[Any]]) -> tuple[Any, RawServer]:
+    """Return what came of a server's answers, and the server."""
+
+    async def run() -> tuple[Any, RawServer]:
+        async with raw_server(answer) as server:
+            return await using(lambda transport: work(transport, server.url())), server
+
+    return asyncio.run(run())
+
+
+async def twice(transport: Transport, url: str) -> list[Any]:
+    return [await transport.request("POST", url, b"{}") for _ in range(2)]
+
+
+def failure(answer: Any, **arguments: Any) -> AttemptError:
+    async def once(transport: Transport, url: str) -> Any:
+        with pytest.raises(AttemptError) as caught:
+            await transport.request("POST", url, b"{}", **arguments)
+        return caught.value
+
+    found, _ = asked(answer, once)
+    assert isinstance(found, AttemptError)
+    return found
+
+
+def chunked(*pieces: bytes) -> bytes:
+    chunks = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces)
+    return b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n"
+
+
+def with_coding(name: bytes, content: bytes) -> bytes:
+    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: %s\r\nContent-Length: %d\r\n\r\n"
+    return head % (name, len(content)) + content
+
+
+def raw_deflate(content: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return packer.compress(content) + packer.flush()
+
+
+KEPT = {
+    "length": WHOLE,
+    "chunks": chunked(BODY[:7], BODY[7:8], BODY[8:]),
+    "chunks and trailers": chunked(BODY)[:-2] + b"X-Trailer: 1\r\n\r\n",
+    "early hints before it": b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + WHOLE,
+    "continue before it": b"HTTP/1.1 100 Continue\r\n\r\n" + WHOLE,
+    "gzip": with_coding(b"gzip", gzip.compress(BODY)),
+    "deflate": with_coding(b"Deflate", zlib.compress(BODY)),
+    "deflate without zlib's head": with_coding(b"deflate", raw_deflate(BODY)),
+    "identity": with_coding(b"identity", BODY),
+    "header names in capitals": WHOLE.replace(b"Content-Length", b"CONTENT-LENGTH"),
+    "a header of two lines": WHOLE.replace(b"OK\r\n", b"OK\r\nX-A: 1\r\nX-A: 2\r\n"),
+    "no reason": WHOLE.replace(b"200 OK", b"200 "),
+}
+
+
+@pytest.mark.parametrize("sent", KEPT.values(), ids=KEPT)
+@pytest.mark.parametrize("piece", [1, 10**9], ids=["byte by byte", "at once"])
+def test_an_answer_in_any_framing_is_read_and_its_connection_used_again(
+    sent: bytes, piece: int
+) -> None:
+    pieces = [sent[i : i + piece] for i in range(0, len(sent), piece)]
+    found, server = asked(answering(*pieces), twice)
+    assert found == [SAID, SAID]
+    assert (server.connections, server.bodies) == (1, [b"{}", b"{}"])
+
+
+CLOSED = {
+    "the end of the connection is the end of the answer": b"HTTP/1.1 200 OK\r\n\r\n" + BODY,
+    "an old server": b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(BODY), BODY),
+    "the server says so": WHOLE.replace(b"OK\r\n", b"OK\r\nConnection: close\r\n"),
+}
+
+
+@pytest.mark.parametrize("sent", CLOSED.values(), ids=CLOSED)
+def test_a_connection_that_the_server_ends_is_followed_by_another(sent: bytes) -> None:
+    found, server = asked(answering(sent, close=True), twice)
+    assert (found, server.connections) == ([SAID, SAID], 2)
+
+
+def test_a_connection_that_the_server_closed_while_idle_is_not_used_again() -> None:
+    async def spaced(transport: Transport, url: str) -> list[Any]:
+        first = await transport.request("POST", url, b"{}")
+        await asyncio.sleep(0.1)
+        return [first, await transport.request("POST", url, b"{}")]
+
+    found, server = asked(answering(WHOLE, close=True), spaced)
+    assert (found, server.connections) == ([SAID, SAID], 2)
+
+
+def test_what_nobody_asked_for_is_no_answer_to_the_next_request() -> None:
+    async def answer(number: int, writer: asyncio.StreamWriter) -> None:
+        writer.write(WHOLE if number else WHOLE + WHOLE.replace(b"said", b"fake"))
+        await writer.drain()
+
+    async def spaced(transport: Transport, url: str) -> list[Any]:
+        first = await transport.request("POST", url, b"{}")
+        await asyncio.sleep(0.1)
+        return [first, await transport.request("POST", url, b"{}")]
+
+    assert asked(answer, spaced)[0] == [SAID, SAID]
+
+
+async def reset(_: int, writer: asyncio.StreamWriter) -> None:
+    own = writer.get_extra_info("socket")
+    own.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
+BROKEN: dict[str, tuple[Any, str, str]] = {
+    "closed before it": (answering(close=True), "connection", "the server closed the connection"),
+    "reset before it": (reset, "connection", "Connection reset by peer"),
+    "within its head": (
+        answering(WHOLE[:20], close=True),
+        "connection",
+        "the server closed the connection",
+    ),
+    "within its body": (
+        answering(WHOLE[:-1], close=True),
+        "invalid_response",
+        "the answer breaks off",
+    ),
+    "within its chunks": (
+        answering(chunked(BODY)[:-5], close=True),
+        "invalid_response",
+        "the answer breaks off",
+    ),
+    "no HTTP": (answering(b"SSH-2.0-OpenSSH_9.6\r\n"), "invalid_response", "no HTTP: "),
+    "a length that is none": (
+        answering(b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n"),
+        "invalid_response",
+        "no HTTP: ",
+    ),
+    "another protocol": (
+        answering(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"),
+        "invalid_response",
+        "no HTTP: ",
+    ),
+    "a broken gzip": (
+        answering(with_coding(b"gzip", gzip.compress(BODY)[:-9])),
+        "invalid_response",
+        "the answer cannot be decompressed (gzip)",
+    ),
+    "an unknown coding": (
+        answering(with_coding(b"br", BODY)),
+        "invalid_response",
+        "the answer's content coding 'br' was not asked for",
+    ),
+}
+
+
+@pytest.mark.parametrize(("answer", "kind", "said"), BROKEN.values(), ids=BROKEN)
+def test_an_answer_that_does_not_arrive_whole_is_told_and_tried_again(
+    answer: Any, kind: str, said: str
+) -> None:
+    error = failure(answer)
+    assert (error.kind, error.retry) == (kind, True)
+    assert error.message.startswith(said)
+    assert error.away is (kind == "connection")
+
+
+def test_an_answer_that_trickles_is_late_however_much_of_it_came() -> None:
+    pieces = [WHOLE[i : i + 1] for i in range(len(WHOLE))]
+    error = failure(answering(*pieces, pause=0.02), within=0.2)
+    assert (error.kind, error.message) == ("timeout", "no answer within 0.2 s")
+
+
+def test_after_a_late_answer_its_connection_is_not_used_again() -> None:
+    async def answer(number: int, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0 if number else 0.3)
+        writer.write(WHOLE if number else WHOLE.replace(b"said", b"late"))
+        await writer.drain()
+
+    async def late_then_good(transport: Transport, url: str) -> Any:
+        with pytest.raises(AttemptError, match="no answer within"):
+            await transport.request("POST", url, b"{}", within=0.1)
+        return await transport.request("POST", url, b"{}")
+
+    found, server = asked(answer, late_then_good)
+    assert (found, server.connections) == (SAID, 2)
+
+
+def test_a_cancelled_request_takes_its_connection_along() -> None:
+    async def cancelled_then_good(transport: Transport, url: str) -> Any:
+        waiting = asyncio.ensure_future(transport.request("POST", url, b"{}"))
+        await asyncio.sleep(0.1)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        return await transport.request("POST", url, b"{}")
+
+    async def answer(number: int, writer: asyncio.StreamWriter) -> None:
+        if number:
+            writer.write(WHOLE)
+
+    found, server = asked(answer, cancelled_then_good)
+    assert (found, server.connections) == (SAID, 2)
+
+
+def test_a_body_beyond_any_buffer_arrives_as_it_was_sent() -> None:
+    body = json.dumps({"image": "x" * 9_000_000}).encode()
+
+    async def once(transport: Transport, url: str) -> Any:
+        return await transport.request("POST", url, body)
+
+    found, server = asked(answering(WHOLE), once)
+    assert (found, server.bodies) == (SAID, [body])
+
+
+def test_many_at_once_get_each_their_own_answer() -> None:
+    async def many(transport: Transport, url: str) -> list[Any]:
+        bodies = [b'{"n":%d}' % n for n in range(200)]
+        return await asyncio.gather(*(transport.request("POST", url, body) for body in bodies))
+
+    async def run() -> list[Any]:
+        async def answer(number: int, writer: asyncio.StreamWriter) -> None:
+            own = server.bodies[number]
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(own), own))
+
+        async with raw_server(answer) as server:
+            return list(await using(lambda transport: many(transport, server.url())))
+
+    assert asyncio.run(run()) == [{"n": n} for n in range(200)]
+
+
+def test_a_request_says_what_http_asks_for() -> None:
+    async def run() -> list[bytes]:
+        async with raw_server(answering(WHOLE)) as server:
+
+            async def work(transport: Transport) -> None:
+                await transport.request("POST", f"{server.url()}/a b/é?q=1&r=ü", b"{}")
+                await transport.request("GET", server.url("localhost"))
+
+            await using(work, headers={"Authorization": "Bearer s3cret", "user-agent": "own"})
+            return [head.replace(b":%d" % server.port, b"") for head in server.heads]
+
+    post, get = asyncio.run(run())
+    lines = post.decode().split("\r\n")
+    assert lines[0] == "POST /v1/a%20b/%C3%A9?q=1&r=%C3%BC HTTP/1.1"
+    assert {"Host: 127.0.0.1", "Content-Length: 2", "Content-Type: application/json"} < {*lines}
+    assert {"Authorization: Bearer s3cret", "user-agent: own"} < {*lines}
+    assert post.lower().count(b"user-agent") == 1
+    assert get.startswith(b"GET /v1 HTTP/1.1\r\nHost: localhost\r\n")
+    assert b"content-length" not in get.lower()
+
+
+def test_a_header_that_would_begin_another_request_is_refused_without_its_value() -> None:
+    async def work(transport: Transport) -> None:
+        raise AssertionError("it was opened")
+
+    with pytest.raises(ModelUnavailable, match="'X-Key' holds the end of a line") as caught:
+        asyncio.run(using(work, headers={"X-Key": "s3cret\r\nHost: elsewhere"}))
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_server_that_listens_on_one_of_a_names_addresses_is_found() -> None:
+    async def run(host: str) -> Any:
+        async with raw_server(answering(WHOLE), host) as server:
+            url = server.url("localhost" if host == "127.0.0.1" else "[::1]")
+            return await using(lambda transport: transport.request("GET", url))
+
+    assert asyncio.run(run("127.0.0.1")) == SAID
+    assert asyncio.run(run("::1")) == SAID
+
+
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "x" * 70 + ".example"])
+def test_a_name_that_leads_nowhere_is_told(host: str) -> None:
+    async def work(transport: Transport) -> Any:
+        with pytest.raises(AttemptError) as caught:
+            await transport.request("GET", f"http://{host}/v1")
+        return caught.value
+
+    assert asyncio.run(using(work)).kind == "connection"
+
+
+def authority(folder: Path) -> tuple[trustme.CA, str]:
+    made = trustme.CA()
+    path = folder / "ca.pem"
+    made.cert_pem.write_to_path(str(path))
+    return made, str(path)
+
+
+def certificate(made: trustme.CA, *names: str) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    made.issue_cert(*names).configure_cert(context)
+    return context
+
+
+def test_certificates_are_checked_unless_the_user_says_otherwise(tmp_path: Path) -> None:
+    made, bundle = authority(tmp_path)
+    body = b"x" * 3_000_000
+
+    async def run(verify: bool | str, name: str) -> Any:
+        context = certificate(made, name)
+        async with raw_server(answering(WHOLE), context=context) as server:
+            url = server.url("localhost", "https")
+            work: Work = lambda transport: transport.request("POST", url, body)  # noqa: E731 - one line says it
+            try:
+                return await using(work, verify=verify)
+            except AttemptError as error:
+                return error
+
+    assert asyncio.run(run(bundle, "localhost")) == SAID
+    assert asyncio.run(run(False, "elsewhere.example")) == SAID
+    for verify, name in ((True, "localhost"), (bundle, "elsewhere.example")):
+        error = asyncio.run(run(verify, name))
+        assert isinstance(error, AttemptError)
+        assert (error.kind, error.retry) == ("connection", False)
+        assert "its TLS certificate is not trusted" in error.message
+        assert "ca_cert_path=… helps" in error.message
+
+
+def test_a_server_without_tls_is_told_from_one_that_is_away() -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+        writer.close()
+
+    async def run() -> Any:
+        async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+
+            async def work(transport: Transport) -> Any:
+                with pytest.raises(AttemptError, match="is it an http:// address") as caught:
+                    await transport.request("GET", f"https://127.0.0.1:{port}/v1")
+                return caught.value
+
+            return await using(work)
+
+    assert asyncio.run(run()).retry is False
+
+
+def test_a_bundle_that_is_not_there_is_told_before_anything_is_sent() -> None:
+    async def work(transport: Transport) -> None:
+        raise AssertionError("it was opened")
+
+    with pytest.raises(ModelUnavailable, match=r"ca_cert_path 'nowhere.pem': "):
+        asyncio.run(using(work, verify="nowhere.pem"))
+
+
+def test_a_proxy_of_the_environment_is_asked_in_the_servers_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def run() -> tuple[list[Any], list[bytes], int]:
+        async with raw_server(answering(WHOLE)) as proxy:
+            monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.port}")
+            monkeypatch.delenv("no_proxy", raising=False)
+            monkeypatch.delenv("NO_PROXY", raising=False)
+            url = "http://model.example/v1"
+            found = await using(lambda transport: twice(transport, url))
+            return found, proxy.heads, proxy.connections
+
+    found, heads, connections = asyncio.run(run())
+    assert (found, connections) == ([SAID, SAID], 1)
+    assert all(head.startswith(b"POST http://model.example/v1 HTTP/1.1\r\n") for head in heads)
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (answering(close=True), "the server closed the connection"),
+        (answering(WHOLE[:-1], close=True), "the answer breaks off"),
+        (answering(b"SSH-2.0-OpenSSH_9.6\r\n\r\n"), "no HTTP: "),
+        (answering(), "no answer within 0.3 s"),
+        (answering(b"HTTP/1.1 407 Authenticate\r\nContent-Length: 0\r\n\r\n"), "HTTP 407"),
+    ],
+    ids=["closed", "broken off", "no HTTP", "silent", "locked"],
+)
+def test_behind_a_proxy_faults_have_the_same_names(
+    answer: Any, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run() -> AttemptError:
+        async with raw_server(answer) as proxy:
+            monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.port}")
+            monkeypatch.delenv("no_proxy", raising=False)
+            monkeypatch.delenv("NO_PROXY", raising=False)
+
+            async def work(transport: Transport) -> Any:
+                with pytest.raises(AttemptError) as caught:
+                    await transport.request("POST", "http://model.example/v1", b"{}", within=0.3)
+                return caught.value
+
+            found = await using(work)
+            assert isinstance(found, AttemptError)
+            return found
+
+    assert asyncio.run(run()).message.startswith(said)
