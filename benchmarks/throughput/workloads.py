@@ -82,6 +82,7 @@ def text(doc, kwargs=None):
     return doc["question"]
 """
 _PIXELS = 318
+_FILES = 500  # several docs may show one, which is read and encoded for each
 
 
 @dataclass(frozen=True)
@@ -141,13 +142,22 @@ WORKLOADS = (
         expected=None,
     ),
     Workload("images", 500, ("images",), kind="images"),
-    # For ``--workers``: the bare loop sends these images as they are.
+    # For ``--workers``: the bare loop sends these images as they are. Pillow lets other threads run
+    # while it writes WebP, and none while it writes JPEG.
     Workload(
         "encoding",
         500,
         ("images",),
         kind="images",
         arguments="image_format=webp,image_quality=80",
+        by_default=False,
+    ),
+    Workload(
+        "encoding-jpeg",
+        4_000,
+        ("images",),
+        kind="images",
+        arguments="image_format=jpeg",
         by_default=False,
     ),
     Workload("text-40k", 40_000, by_default=False),
@@ -195,15 +205,21 @@ def _write_images(workload: Workload, folder: Path) -> None:
     from PIL import Image
 
     rng = random.Random(4)
-    rows = []
-    for doc in range(workload.docs):
+    names = []
+    for number in range(min(workload.docs, _FILES)):
         # Noise does not compress, so the PNG is as large as its pixels: 303 kB.
         pixels = rng.randbytes(_PIXELS * _PIXELS * 3)
-        name = f"{doc}-{zlib.crc32(pixels):08x}.png"
-        Image.frombytes("RGB", (_PIXELS, _PIXELS), pixels).save(folder / name, compress_level=1)
-        rows.append(
-            {"file": name, "question": f"What is DOC-{doc}?", "answer": str(doc * 7 % 1000)}
-        )
+        names.append(f"{number}-{zlib.crc32(pixels):08x}.png")
+        image = Image.frombytes("RGB", (_PIXELS, _PIXELS), pixels)
+        image.save(folder / names[-1], compress_level=1)
+    rows = [
+        {
+            "file": names[doc % len(names)],
+            "question": f"What is DOC-{doc}?",
+            "answer": str(doc * 7 % 1000),
+        }
+        for doc in range(workload.docs)
+    ]
     _write_rows(folder / "images.jsonl", rows)
     _write_rows(folder / "all.jsonl", rows)
     (folder / "images.yaml").write_text(_IMAGES, encoding="utf-8")

@@ -10,6 +10,7 @@ import ssl
 import struct
 import zlib
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -246,6 +247,41 @@ def test_a_body_beyond_any_buffer_arrives_as_it_was_sent() -> None:
 
     found, server = asked(answering(WHOLE), once)
     assert (found, server.bodies) == (SAID, [body])
+
+
+def test_a_server_that_refuses_a_body_before_it_has_read_it_is_heard() -> None:
+    large = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n"
+    connections, ended = 0, asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        head = await reader.readuntil(b"\r\n\r\n")
+        writer.write(WHOLE if b"Content-Length: 2\r\n" in head else large)
+        with suppress(ConnectionError):
+            while await reader.read(1 << 16):
+                pass
+        writer.transport.abort()
+        ended.set()
+
+    async def run() -> Any:
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+
+            async def work(transport: Transport) -> Any:
+                with pytest.raises(AttemptError, match="HTTP 413") as caught:
+                    await transport.request("POST", url, b"x" * 20_000_000)
+                async with asyncio.timeout(10):
+                    await ended.wait()
+                ended.clear()
+                return caught.value, await transport.request("POST", url, b"{}")
+
+            found = await using(work)
+            await ended.wait()
+            return found
+
+    error, found = asyncio.run(run())
+    assert (error.retry, found, connections) == (False, SAID, 2)
 
 
 def test_many_at_once_get_each_their_own_answer() -> None:

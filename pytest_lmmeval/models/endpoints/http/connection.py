@@ -122,8 +122,10 @@ class Connection(asyncio.Protocol):
         if self._parser.get_status_code() < 200:
             self._begun, self._headers = False, {}
             return
-        if not self._parser.should_keep_alive() and self._transport is not None:
-            self._transport.close()
+        assert self._transport is not None, "it is not connected"
+        # A server that refuses a request may do so before it has read all of it.
+        if self._transport.get_write_buffer_size() or not self._parser.should_keep_alive():
+            self.abort()
         self._finish()
 
     # Ends.
