@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import os
 import wave
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import pybase64
 
 from pytest_lmmeval.errors import RequestError
 
@@ -48,7 +49,7 @@ def input_audio(source: Any, owner: str) -> dict[str, str]:
     kind = _kind(content)
     if kind is None:
         raise RequestError("media", f"audio of {named}: it is in no known format")
-    return {"data": base64.b64encode(content).decode("ascii"), "format": kind}
+    return {"data": pybase64.b64encode_as_string(content), "format": kind}
 
 
 def wav(sound: Mapping[str, Any]) -> bytes:

@@ -9,7 +9,6 @@ format.
 
 from __future__ import annotations
 
-import base64
 import io
 import os
 import struct
@@ -20,6 +19,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+import pybase64
 
 from pytest_lmmeval.errors import RequestError
 from pytest_lmmeval.image_files import is_surely_whole, reads_alike
@@ -134,7 +135,7 @@ def rgb_image(source: Any, owner: str) -> Image.Image:
 
 def _sent(source: Any, owner: str, settings: ImageSettings) -> SentImage:
     content, kind, resized = _encoded(source, owner, settings)
-    url = f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
+    url = f"data:image/{kind};base64,{pybase64.b64encode_as_string(content)}"
     _freed.give_back()
     return SentImage(url, resized)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import concurrent.futures as cf
 import dataclasses
@@ -15,6 +14,7 @@ import orjson
 
 from pytest_lmmeval.errors import ModelUnavailable, RequestError, UsageError
 from pytest_lmmeval.models.base import AsyncLM, Need
+from pytest_lmmeval.models.beside_loop import BesideLoop
 from pytest_lmmeval.models.credentials import Scrubber, find_key
 from pytest_lmmeval.models.endpoints.addresses import Address
 from pytest_lmmeval.models.endpoints.failures import shortened
@@ -136,6 +136,7 @@ class EndpointLM(AsyncLM):
         self._transport: Transport | None = None
         self._sender: Sender | None = None
         self._encoders: cf.ThreadPoolExecutor | None = None
+        self._beside_loop: BesideLoop | None = None
         self.engine: str | None = None
         self.context_length: int | None = None
         self._is_probed = probe
@@ -146,7 +147,7 @@ class EndpointLM(AsyncLM):
     def create_payload(self, request: Instance) -> dict[str, Any]:
         """Return the JSON body that asks for ``request``.
 
-        Runs in a thread if the request holds media.
+        Runs in a thread where requests with media take long.
 
         Raises:
             RequestError: The request cannot be put to this API.
@@ -198,6 +199,7 @@ class EndpointLM(AsyncLM):
         self._encoders = cf.ThreadPoolExecutor(
             min(_ENCODER_THREADS, os.cpu_count() or 1), "lmm-encode"
         )
+        self._beside_loop = BesideLoop(self._encoders)
         self._transport = Transport(headers, self._limits, self._scrub, verify=self._verify)
         await self._transport.open()
         self._sender = Sender(
@@ -274,15 +276,15 @@ class EndpointLM(AsyncLM):
 
     async def respond(self, request: Instance) -> Response:
         """Send ``request`` until it is answered or has failed for good."""
+        shows, resized = has_media(request), 0
         try:
-            body = await self._off_loop_if(
-                has_media(request), lambda: self._dump(self.create_payload(request))
-            )
+            body = await self._off_loop_if(shows, lambda: self._dump(self.create_payload(request)))
         except RequestError as error:
             return self._failed(error)
-        resized = self.resized_images(request)
-        # While the answer is on its way, the body is all that is needed of the media.
-        request = without_media(request)
+        if shows:
+            resized = self.resized_images(request)
+            # While the answer is on its way, the body is all that is needed of the media.
+            request = without_media(request)
         assert self._sender is not None, "the model was not started"
         (response,) = await self._sender.send(
             body, lambda answer: [self.parse_response(request, answer)]
@@ -324,10 +326,11 @@ class EndpointLM(AsyncLM):
         return url
 
     async def _off_loop_if(self, slow: bool, build: Callable[[], T]) -> T:
-        """Build a body once, however often it is sent; images are encoded off the loop."""
+        """Build a body once, however often it is sent; off the loop where that takes long."""
         if not slow:
             return build()
-        return await asyncio.get_running_loop().run_in_executor(self._encoders, build)
+        assert self._beside_loop is not None, "the model was not started"
+        return await self._beside_loop.do(build)
 
     def _dump(self, payload: Mapping[str, Any]) -> bytes:
         return orjson.dumps({**payload, **self.extra_body})
