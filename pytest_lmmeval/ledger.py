@@ -8,18 +8,19 @@ task has results only when all its parts are in.
 from __future__ import annotations
 
 import dataclasses
-import heapq
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
+from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
-from pytest_lmmeval.records import MetricResult, Outcome, OutcomeCounts, Sample
+from pytest_lmmeval.doc_records import DocRecord, DocRecords
+from pytest_lmmeval.records import MetricResult, OutcomeCounts, Sample
 
 PartSink: TypeAlias = "Callable[[PartResult], None]"
 
-# Enough of an answer to recognise it in a list of lost docs.
-ANSWER_LENGTH = 60
+_doc_id = attrgetter("doc_id")
 
 
 class Aggregator(Protocol):
@@ -32,67 +33,6 @@ class Aggregator(Protocol):
 
     def higher_is_better(self, metric: str, /) -> bool:
         """Return the metric's direction."""
-
-
-@dataclass(frozen=True, slots=True)
-class DocRecord:
-    """What is kept of a sample once it was written.
-
-    Attributes:
-        answers: The start of the filtered answer, by filter.
-        failure: Kind and message, when the doc has no answer.
-        tokens: Tokens generated for the doc, as far as the model reported them.
-        prompt_tokens: Tokens of the doc's prompts, likewise.
-        latencies: Seconds that each request took that was sent and answered.
-        resized: How many images of the doc were sent smaller than they are.
-        recalled: How many of its answers the journal had, so that nothing was sent for them.
-    """
-
-    doc_id: int
-    outcome: Outcome
-    scores: Mapping[str, Any]
-    answers: Mapping[str, str]
-    target: str
-    doc_hash: str
-    prompt_hash: str
-    target_hash: str
-    cluster: str | None
-    unparsed: tuple[str, ...]
-    failure: str | None
-    tokens: int
-    prompt_tokens: int = 0
-    latencies: tuple[float, ...] = ()
-    resized: int = 0
-    recalled: int = 0
-
-    @classmethod
-    def of(cls, sample: Sample) -> DocRecord:
-        """Reduce a sample to its record."""
-        failures = [r.failure for r in sample.responses if r.failure is not None]
-        return cls(
-            doc_id=sample.doc_id,
-            outcome=sample.outcome,
-            scores=sample.scores,
-            answers={name: _short(values) for name, values in sample.filtered.items()},
-            target=_short([sample.target]),
-            doc_hash=sample.doc_hash,
-            prompt_hash=sample.prompt_hash,
-            target_hash=sample.target_hash,
-            cluster=sample.cluster,
-            unparsed=sample.unparsed,
-            failure=f"{failures[0].kind}: {failures[0].message}" if failures else None,
-            tokens=sum(r.usage.get("completion_tokens", 0) for r in sample.responses),
-            prompt_tokens=sum(r.usage.get("prompt_tokens", 0) for r in sample.responses),
-            latencies=tuple(r.latency for r in sample.responses if r.latency and r.is_answered),
-            resized=sum(r.resized for r in sample.responses),
-            recalled=sum(r.recalled for r in sample.responses),
-        )
-
-
-def _short(values: Sequence[Any]) -> str:
-    text = str(values[0]) if len(values) == 1 else ", ".join(map(str, values))
-    text = " ".join(text.split())
-    return text if len(text) <= ANSWER_LENGTH else text[: ANSWER_LENGTH - 1] + "…"
 
 
 class UnaskedDoc(NamedTuple):
@@ -160,7 +100,7 @@ class TaskLedger:
     key: str
     count: int
     about: dict[str, Any] = field(default_factory=dict)
-    _parts: dict[int, list[DocRecord]] = field(default_factory=dict)
+    _parts: dict[int, DocRecords] = field(default_factory=dict)
     _unasked: dict[int, Sequence[UnaskedDoc]] = field(default_factory=dict)
     _spans: dict[int, tuple[float, float]] = field(default_factory=dict)
 
@@ -172,7 +112,7 @@ class TaskLedger:
         span: tuple[float, float] | None = None,
     ) -> None:
         """Take in a part. One that arrives again (run twice after a crash) replaces the first."""
-        self._parts[index] = [DocRecord.of(sample) for sample in samples]
+        self._parts[index] = DocRecords(samples)
         self.about = dict(about)
         if span is not None:
             self._spans[index] = (span[0], span[1])
@@ -191,7 +131,7 @@ class TaskLedger:
     def read_docs(self) -> list[DocRecord | UnaskedDoc]:
         """All docs that are known, asked or not, in doc order."""
         unasked = [doc for docs in self._unasked.values() for doc in docs]
-        return sorted([*self.docs, *unasked], key=lambda doc: doc.doc_id)
+        return sorted([*self.docs, *unasked], key=_doc_id)
 
     @property
     def seconds(self) -> float | None:
@@ -208,29 +148,42 @@ class TaskLedger:
         return [index for index in range(self.count) if index not in complete]
 
     @property
-    def docs(self) -> Iterator[DocRecord]:
+    def docs(self) -> list[DocRecord]:
         """All records so far, in doc order, however docs were sliced into parts."""
-        yield from heapq.merge(*self._parts.values(), key=lambda doc: doc.doc_id)
+        return sorted([doc for part in self._parts.values() for doc in part], key=_doc_id)
 
     @property
     def counts(self) -> OutcomeCounts:
         """Outcomes of all docs so far."""
-        counted = Counter[str](doc.outcome for doc in self.docs)
+        counted = Counter[str]()
+        for part in self._parts.values():
+            counted.update(part.outcome)
         return OutcomeCounts(**counted)
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens were generated so far, as far as the model reported them."""
+        return sum(sum(part.tokens) for part in self._parts.values())
 
     @property
     def resized(self) -> int:
         """How many images were sent smaller than they are, so far."""
-        return sum(doc.resized for doc in self.docs)
+        return sum(sum(part.resized) for part in self._parts.values())
 
     @property
     def recalled(self) -> int:
         """How many answers the journal had, so far."""
-        return sum(doc.recalled for doc in self.docs)
+        return sum(sum(part.recalled) for part in self._parts.values())
 
     def metric_keys(self) -> list[str]:
-        """Return every ``"metric,filter"`` that some doc has a score for."""
-        return list(dict.fromkeys(key for doc in self.docs for key in doc.scores))
+        """Return every ``"metric,filter"`` that some doc has a score for, by its first doc."""
+        found = [part.first_scores() for part in self._parts.values()]
+        return list(dict.fromkeys(key for _, key in sorted(chain(*found), key=itemgetter(0))))
+
+    def scores(self, key: str) -> dict[int, Any]:
+        """Return by id, in doc order, the scores of the docs that have one for a metric's key."""
+        scored = [pair for part in self._parts.values() for pair in part.scored(key)]
+        return dict(sorted(scored, key=itemgetter(0)))
 
     def result(self, key: str, aggregator: Aggregator) -> MetricResult:
         """Sum up one metric over the docs that were answered.
@@ -240,7 +193,7 @@ class TaskLedger:
             KeyError: No doc has a score for this metric.
         """
         metric, _, name = key.partition(",")
-        values = [doc.scores[key] for doc in self.docs if key in doc.scores]
+        values = list(self.scores(key).values())
         if not values:
             raise KeyError(key)
         value, stderr = aggregator.aggregate(metric, name, values)

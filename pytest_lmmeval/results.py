@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from pytest_lmmeval.config.options import RunConfig
 from pytest_lmmeval.config.recorded_config import recorded_settings, recorded_task
-from pytest_lmmeval.records import MetricResult, OutcomeCounts, Sample
+from pytest_lmmeval.config.run_config import RunConfig
+from pytest_lmmeval.doc_records import failure_of
+from pytest_lmmeval.records import MetricResult, OutcomeCounts, Response, Sample
 from pytest_lmmeval.tasks.files.config import TaskConfig
 from pytest_lmmeval.tasks.scoring.group_results import GroupResults
 
@@ -197,38 +198,41 @@ def _num_fewshot(task: TaskResults, run: RunConfig) -> int:
     return (own or 0) if own == 0 or run.num_fewshot is None else run.num_fewshot
 
 
-def sample_rows(sample: Sample) -> Iterator[dict[str, Any]]:
+def sample_rows(sample: Sample) -> list[dict[str, Any]]:
     """Return a sample as rows of ``samples_*.jsonl``: one per filter, as lm-eval writes them."""
     by_filter: dict[str, dict[str, Any]] = {name: {} for name in sample.filtered}
     for key, score in sample.scores.items():
         metric, _, name = key.partition(",")
         by_filter.setdefault(name, {})[metric] = score
-    failures = [f"{r.failure.kind}: {r.failure.message}" for r in sample.responses if r.failure]
-    for name, scores in (by_filter or {"none": {}}).items():
-        yield {
-            "doc_id": sample.doc_id,
-            "doc": dict(sample.doc),
-            "target": sample.target,
-            "arguments": _arguments(sample.arguments),
-            "resps": [[_answer(response)] for response in sample.responses],
-            "filtered_resps": list(sample.filtered.get(name, ())),
-            "filter": name,
-            "metrics": list(scores),
-            "doc_hash": sample.doc_hash,
-            "prompt_hash": sample.prompt_hash,
-            "target_hash": sample.target_hash,
-            **scores,
-            "outcome": sample.outcome,
-            "latency": [round(response.latency, 6) for response in sample.responses],
-            "usage": [dict(response.usage) for response in sample.responses],
-            "finish_reason": [response.finish_reason for response in sample.responses],
-            "reasoning": [response.reasoning for response in sample.responses],
-            "shared": [response.shared for response in sample.responses],
-            "error": failures[0] if failures else None,
-        }
+    return [_sample_row(sample, name, own) for name, own in (by_filter or {"none": {}}).items()]
 
 
-def _answer(response: Any) -> Any:
+def _sample_row(sample: Sample, name: str, scores: Mapping[str, Any]) -> dict[str, Any]:
+    responses = sample.responses
+    return {
+        "doc_id": sample.doc_id,
+        "doc": dict(sample.doc),
+        "target": sample.target,
+        "arguments": _arguments(sample.arguments),
+        "resps": [[_answer(response)] for response in responses],
+        "filtered_resps": list(sample.filtered.get(name, ())),
+        "filter": name,
+        "metrics": list(scores),
+        "doc_hash": sample.doc_hash,
+        "prompt_hash": sample.prompt_hash,
+        "target_hash": sample.target_hash,
+        **scores,
+        "outcome": sample.outcome,
+        "latency": [round(response.latency, 6) for response in responses],
+        "usage": [dict(response.usage) for response in responses],
+        "finish_reason": [response.finish_reason for response in responses],
+        "reasoning": [response.reasoning for response in responses],
+        "shared": [response.shared for response in responses],
+        "error": failure_of(sample),
+    }
+
+
+def _answer(response: Response) -> Any:
     if response.failure is not None:
         return None
     if response.text is not None:
@@ -246,6 +250,9 @@ def _arguments(arguments: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     named, context = {}, None
     for i, given in enumerate(arguments):
         context = given.get("context", context)
-        pieces = [context, *(value for name, value in given.items() if name != "context")]
-        named[f"gen_args_{i}"] = {f"arg_{j}": piece for j, piece in enumerate(pieces)}
+        pieces = {"arg_0": context}
+        for name, value in given.items():
+            if name != "context":
+                pieces[f"arg_{len(pieces)}"] = value
+        named[f"gen_args_{i}"] = pieces
     return named

@@ -11,6 +11,7 @@ import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Literal, TypeAlias
 
 from pytest_lmmeval.errors import BaselineError
@@ -237,7 +238,12 @@ def ids_sha256(ids: Sequence[int]) -> str:
 
 def combined_sha256(hashes: Iterable[str]) -> str:
     """Return one SHA-256 for the hashes of all docs, given in ascending order of their ids."""
-    return hashlib.sha256("\n".join(hashes).encode("utf-8")).hexdigest()
+    whole, left, between = hashlib.sha256(), iter(hashes), ""
+    # Some at a time: together those of a million docs would be 64 MB.
+    while some := list(islice(left, 1000)):
+        whole.update((between + "\n".join(some)).encode())
+        between = "\n"
+    return whole.hexdigest()
 
 
 def score_kind(packed: str | None) -> ScoreKind:

@@ -67,8 +67,9 @@ def dispatch_rank(doc_id: int, cluster: str | None = None) -> tuple[bytes, bytes
     The same in every process and run, whatever other docs there are. The docs of a cluster have
     neighbouring places.
     """
-    group = f"doc {doc_id}" if cluster is None else f"cluster {cluster}"
-    return _digest(group), _digest(str(doc_id))
+    if cluster is None:
+        return _digest(f"doc {doc_id}"), b""
+    return _digest(f"cluster {cluster}"), _digest(str(doc_id))
 
 
 def _digest(text: str) -> bytes:

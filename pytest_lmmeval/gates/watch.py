@@ -101,6 +101,8 @@ class Watch:
             first: The place of the first of them in the order in which docs are sent, from 0.
             samples: The samples, in any order. Those that were taken in already are left out.
         """
+        if self._is_over or first + len(samples) <= self._seen:
+            return self.stop
         self._waiting[first] = sorted(samples, key=_rank) if self._random else samples
         while self.stop is None and any(place <= self._seen for place in self._waiting):
             place = min(self._waiting)
@@ -108,6 +110,11 @@ class Watch:
             self._seen += len(new)
             self._look(new)
         return self.stop
+
+    @property
+    def _is_over(self) -> bool:
+        """Whether nothing is left that could stop the task."""
+        return not self._gates and not self._first_look and len(self._first) >= FIRST_DOCS
 
     def _look(self, samples: Sequence[Sample]) -> None:
         """Look at docs one by one, so that it is all the same how many came at a time."""

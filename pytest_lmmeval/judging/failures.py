@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pytest_lmmeval.ledger import DocRecord
+from pytest_lmmeval.doc_records import failure_of
 from pytest_lmmeval.records import Sample, Verdict
 
 # Docs that a failure message names; the samples file has them all.
@@ -64,5 +64,5 @@ class PartFailed(AssertionError):
 
 def failed_docs(samples: Sequence[Sample]) -> list[tuple[int, str]]:
     """Return id and failure of every doc that got no answer."""
-    records = [DocRecord.of(sample) for sample in samples if sample.outcome == "failed"]
-    return [(record.doc_id, record.failure or "no answer") for record in records]
+    failed = (sample for sample in samples if sample.outcome == "failed")
+    return [(sample.doc_id, failure_of(sample) or "no answer") for sample in failed]

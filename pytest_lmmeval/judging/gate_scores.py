@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from pytest_lmmeval.doc_records import DocRecord
 from pytest_lmmeval.errors import BaselineError, nearest
 from pytest_lmmeval.gates.scores import MetricScores
-from pytest_lmmeval.ledger import DocRecord, TaskLedger
+from pytest_lmmeval.ledger import TaskLedger
 from pytest_lmmeval.plans.gate_plans import GatePlan
 from pytest_lmmeval.tasks.task import Task
 
@@ -21,36 +22,36 @@ def metric_scores(measured: TaskLedger, gate: GatePlan, task: Task) -> MetricSco
     Raises:
         LmmError: No answered doc has a score for the gate's metric, or its aggregation failed.
     """
-    answered = [doc for doc in measured.docs if _is_answered(doc)]
-    if answered and not any(gate.key in doc.scores for doc in answered):
+    metric, _, filter_name = gate.key.partition(",")
+    scores = measured.scores(gate.key)
+    result = measured.result(gate.key, task) if scores else None
+    docs = [doc for doc in measured.docs if doc.doc_id in scores or not _is_answered(doc)]
+    counts = measured.counts
+    if not scores and len(docs) < counts.total:
         known = measured.metric_keys()
         message = f"metric {gate.key} was not measured: {', '.join(known) or 'no score'}."
         raise BaselineError(message + nearest(gate.key, known))
-    docs = [doc for doc in measured.docs if gate.key in doc.scores or not _is_answered(doc)]
-    result = measured.result(gate.key, task) if answered else None
     clustered = any(doc.cluster is not None for doc in docs)
     return MetricScores(
         task=measured.name,
         key=gate.key,
-        higher_is_better=task.higher_is_better(gate.key.partition(",")[0]),
-        scale=task.scale(gate.key.partition(",")[0]),
+        higher_is_better=task.higher_is_better(metric),
+        scale=task.scale(metric),
         doc_ids=[doc.doc_id for doc in docs],
-        scores=_statistics([doc.scores.get(gate.key) for doc in docs], gate, task),
+        scores=_statistics([scores.get(doc.doc_id) for doc in docs], metric, task),
         value=result.value if result is not None else None,
         stderr=result.stderr if result is not None else None,
         clusters=[doc.cluster for doc in docs] if clustered else None,
         too_long=frozenset(doc.doc_id for doc in docs if _is_too_long(doc)),
-        n_truncated=measured.counts.truncated,
-        n_unparsed=sum(gate.key.partition(",")[2] in doc.unparsed for doc in docs),
+        n_truncated=counts.truncated,
+        n_unparsed=sum(filter_name in doc.unparsed for doc in docs),
     )
 
 
-def _statistics(scores: Sequence[Any], gate: GatePlan, task: Task) -> list[Any]:
+def _statistics(scores: Sequence[Any], metric: str, task: Task) -> list[Any]:
     """Return what resampling and the baseline need of the docs' scores; None stays None."""
-    there = [i for i, score in enumerate(scores) if score is not None]
-    rows = task.statistics(gate.key.partition(",")[0], [scores[i] for i in there])
-    by_place = dict(zip(there, rows, strict=True))
-    return [by_place.get(i) for i in range(len(scores))]
+    rows = iter(task.statistics(metric, [score for score in scores if score is not None]))
+    return [None if score is None else next(rows) for score in scores]
 
 
 def _is_answered(doc: DocRecord) -> bool:

@@ -188,8 +188,7 @@ def _weight(pool: Pool, measured: TaskLedger) -> float:
 
 
 def _size(measured: TaskLedger) -> int:
-    keys = measured.metric_keys()
-    return max(sum(key in doc.scores for doc in measured.docs) for key in keys)
+    return max(len(measured.scores(key)) for key in measured.metric_keys())
 
 
 def _with_group_value(pool: Pool, members: Sequence[Member], verdict: Verdict) -> Verdict:

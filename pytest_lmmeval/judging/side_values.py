@@ -60,10 +60,9 @@ def _quantile(measured: TaskLedger, share: float) -> float:
 
 
 def _tokens(measured: TaskLedger) -> float:
-    tokens = sum(doc.tokens for doc in measured.docs)
-    if not tokens:
+    if not measured.tokens:
         raise ModelError("the model did not report how many tokens it generated")
-    return float(tokens)
+    return float(measured.tokens)
 
 
 def _cost(measured: TaskLedger, prices: Mapping[str, float]) -> float:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 # New objects before a look at them, such looks before one at older objects, and those before one at
 # all. A few MB more, where every object is garbage.
-_RARE = (2_500, 20, 20)
+_RARE = (10_000, 20, 20)
 
 _lock = threading.Lock()
 _askers = 0

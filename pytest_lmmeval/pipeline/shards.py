@@ -133,6 +133,7 @@ class Run:
         shard: The shard.
         counts: Whether its docs are docs of the run; a question to a judge is about one of those.
         result: Its samples, once they are there.
+        is_over: Whether it has a result or an error; ``result`` knows it too, and takes a lock.
         doc_ids: Its docs.
         responses: By doc, one per request; None for those that are not answered.
         docs_left: How many docs are not done.
@@ -144,6 +145,7 @@ class Run:
     shard: Shard
     counts: bool = True
     result: cf.Future[list[Sample]] = field(default_factory=cf.Future)
+    is_over: bool = False
     doc_ids: Sequence[int] = ()
     responses: dict[int, list[Response | None]] = field(default_factory=dict)
     docs_left: int = 0
@@ -154,7 +156,10 @@ class Run:
     _told: int = 0
 
     def __post_init__(self) -> None:
-        self.result.add_done_callback(lambda _: self.scored.put(None))
+        # Not through ``self``: in a circle with its result, a run and all of its samples would stay
+        # until Python looks for garbage.
+        scored = self.scored
+        self.result.add_done_callback(lambda _: scored.put(None))
 
     def open(self, pieces: Sequence[Sequence[int]]) -> list[Piece]:
         """Take in the shard's docs; return the pieces that are done at once, having none."""
@@ -171,30 +176,39 @@ class Run:
         piece.left -= 1
         return None if piece.left else piece
 
-    def take(self, piece: Piece, samples: list[Sample]) -> None:
-        """Take in a piece's samples; with those of the last one, the shard has its result."""
-        if self.result.done():
-            return
+    def take(self, piece: Piece, samples: list[Sample]) -> bool:
+        """Take in a piece's samples; with those of the last one, the shard has its result.
+
+        Returns:
+            Whether the shard is over.
+        """
+        if self.is_over:
+            return True
         piece.samples = samples
         while self._told < len(self._pieces):
             found = self._pieces[self._told].samples
             if found is None:
-                return
+                return False
             self.scored.put(found)
             self._told += 1
         whole = [sample for own in self._pieces for sample in own.samples or ()]
+        self.is_over = True
         self.result.set_result(whole if self.shard.order is None else in_doc_order(whole))
+        return True
 
     def judgement(self, doc_id: int) -> cf.Future[list[Response]] | None:
         """Ask the shard's judge about a doc; None without one, or where there is no answer."""
+        if self.shard.judge is None:
+            return None
         responses = [response for response in self.responses[doc_id] if response is not None]
-        if self.shard.judge is None or not all(r.is_answered for r in responses):
+        if not all(r.is_answered for r in responses):
             return None
         return self.shard.judge.ask(doc_id, responses)
 
     def fail(self, error: BaseException) -> None:
         """End the shard with an error, unless it has ended."""
-        if not self.result.done():
+        if not self.is_over:
+            self.is_over = True
             self.responses.clear()
             self.result.set_exception(error)
 
@@ -204,7 +218,7 @@ def in_doc_order(samples: Sequence[Sample]) -> list[Sample]:
     return sorted(samples, key=lambda sample: sample.doc_id)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class Request:
     """One instance on its way.
 

@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pytest_lmmeval.config.options import RunConfig
 from pytest_lmmeval.config.recorded_config import plain_value, recorded_settings, recorded_task
+from pytest_lmmeval.config.run_config import RunConfig
 from pytest_lmmeval.errors import UsageError
 from pytest_lmmeval.models.arguments import is_secret, parse_arguments
 from pytest_lmmeval.models.credentials import Scrubber, secrets_of

@@ -10,12 +10,14 @@ import datetime
 import hashlib
 import re
 import shutil
-from collections.abc import Mapping
+from array import array
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from pytest_lmmeval.config.options import RunConfig
+from pytest_lmmeval.config.run_config import RunConfig
 from pytest_lmmeval.ledger import PartResult
 from pytest_lmmeval.results import sample_rows
 
@@ -35,8 +37,8 @@ class ResultFiles:
     def __init__(self, config: RunConfig) -> None:
         self._stamp = datetime.datetime.now().isoformat(timespec="microseconds").replace(":", "-")
         self._config = config
-        # By task and doc, where its lines are: (doc, name of the part's file, begin, size).
-        self._places: dict[str, dict[int, tuple[int, str, int, int]]] = {}
+        # By task and the name of a part's file, whose lines are in it, and in how many bytes each.
+        self._lines: dict[str, dict[str, tuple[array[int], array[int]]]] = {}
         self.folder: Path | None = None
         self.written: Path | None = None
 
@@ -54,13 +56,13 @@ class ResultFiles:
 
         target = self._parts(part.key) / f"{part.index:04d}.jsonl"
         target.parent.mkdir(parents=True, exist_ok=True)
-        places = self._places.setdefault(part.key, {})
-        begin = 0
         with target.open("wb") as out:
-            for sample in part.samples:
-                lines = b"".join(json_line(row) for row in sample_rows(sample))
-                places[sample.doc_id] = (sample.doc_id, target.name, begin, len(lines))
-                begin += out.write(lines)
+            sizes = [
+                out.write(b"".join([json_line(row) for row in sample_rows(sample)]))
+                for sample in part.samples
+            ]
+        docs = array("q", [sample.doc_id for sample in part.samples])
+        self._lines.setdefault(part.key, {})[target.name] = docs, array("q", sizes)
 
     def join_samples(self, key: str, name: str) -> None:
         """Join the parts of a task, in doc order."""
@@ -69,10 +71,13 @@ class ResultFiles:
             return
         target = self.folder / f"samples_{file_name(name)}_{self._stamp}.jsonl"
         with target.open("ab") as out, ExitStack() as opened:
-            files = {p.name: opened.enter_context(p.open("rb")) for p in parts.iterdir()}
-            for _, name_of_part, begin, size in sorted(self._places.pop(key, {}).values()):
-                files[name_of_part].seek(begin)
-                out.write(files[name_of_part].read(size))
+            places: list[tuple[int, Iterator[bytes]]] = []
+            for name_of_part, (docs, sizes) in self._lines.pop(key, {}).items():
+                # Each is read from its begin to its end: the docs of a part are in doc order.
+                lines = map(opened.enter_context((parts / name_of_part).open("rb")).read, sizes)
+                places += [(doc, lines) for doc in docs]
+            for _, left in sorted(places, key=itemgetter(0)):
+                out.write(next(left))
         shutil.rmtree(parts)
 
     def write_results(self, results: Mapping[str, Any]) -> None:

@@ -11,16 +11,19 @@ import orjson
 
 from pytest_lmmeval.surrogates import printable
 
-_OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_APPEND_NEWLINE
+# Keys that may be other than text take it half as long again, and few values have such.
+_OPTIONS = (orjson.OPT_APPEND_NEWLINE, orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS)
 
 
 def json_line(value: Any) -> bytes:
     """Return a value as one line of JSON, NaN and infinities as null, other types as text."""
-    try:
-        return orjson.dumps(value, default=str, option=_OPTIONS)
-    except TypeError:
-        # A lone surrogate, a number of more than 64 bits, a key that is no scalar.
-        return (json.dumps(_writable(value), ensure_ascii=False) + "\n").encode()
+    for options in _OPTIONS:
+        try:
+            return orjson.dumps(value, default=str, option=options)
+        except TypeError:
+            continue
+    # A lone surrogate, a number of more than 64 bits, a key that is no scalar.
+    return (json.dumps(_writable(value), ensure_ascii=False) + "\n").encode()
 
 
 def json_document(value: Any) -> bytes:

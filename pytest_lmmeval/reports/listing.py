@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 
-from pytest_lmmeval.config.options import RunConfig
+from pytest_lmmeval.config.run_config import RunConfig
 from pytest_lmmeval.errors import LmmError
 from pytest_lmmeval.tasks.catalog.manager import TaskManager, TaskSpec
 from pytest_lmmeval.tasks.files.cards import card_of

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from pytest_lmmeval.config.options import RunConfig, worth_recording
+from pytest_lmmeval.config.options import worth_recording
+from pytest_lmmeval.config.run_config import RunConfig
 from pytest_lmmeval.records import OutcomeCounts
 from pytest_lmmeval.reports.numbers import duration_text
 from pytest_lmmeval.reports.table import GateRow, aligned

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import math
 import random
@@ -117,6 +118,14 @@ def test_a_changed_score_changes_only_its_metrics_line() -> None:
     assert [old.split(":")[0].strip() for old, new in pairs if old != new] == [
         '"exact_match,strict"'
     ]
+
+
+@pytest.mark.parametrize("docs", [0, 1, 999, 1000, 1001, 2000, 2500])
+def test_the_digest_of_all_docs_is_that_of_their_lines(docs: int) -> None:
+    hashes = [hashlib.sha256(b"%d" % doc).hexdigest() for doc in range(docs)]
+    for given in (hashes, hashes[:-1] + [""] * bool(docs)):
+        expected = hashlib.sha256("\n".join(given).encode()).hexdigest()
+        assert combined_sha256(iter(given)) == expected
 
 
 def test_no_file_is_no_baseline(tmp_path: Path) -> None:

@@ -1,10 +1,11 @@
 """The journal's file: a SQLite database in WAL mode, which several processes may share.
 
-One row per answer, in the order in which they came; the index over their keys holds whole numbers
-alone, so that few pages change with each answer. (Measured: a table that is ordered by keys costs
-three times as much to write.) Rows become durable in groups: all that came in during one turn of
-the event loop are one transaction. ``synchronous`` is NORMAL: what is committed survives the death
-of every process, and the file survives a power cut.
+One row per answer, in the order in which they came, so that few pages change with each answer.
+Their index is made when an answer is first looked for: most runs only write, and it would cost them
+as much again. It holds whole numbers alone. (Measured: a table that is ordered by keys costs three
+times as much to write.) Rows become durable in groups: all that came in during one turn of the
+event loop are one transaction. ``synchronous`` is NORMAL: what is committed survives the death of
+every process, and the file survives a power cut.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ CREATE TABLE IF NOT EXISTS models (
 CREATE TABLE IF NOT EXISTS answers (
     id INTEGER PRIMARY KEY, key INTEGER NOT NULL, rest INTEGER NOT NULL, doc INTEGER NOT NULL,
     run INTEGER NOT NULL, answer TEXT NOT NULL);
-CREATE INDEX IF NOT EXISTS answers_by_key ON answers (key, doc);
 """
+_INDEX = "CREATE INDEX IF NOT EXISTS answers_by_key ON answers (key, doc)"
 # How long another process may hold the file, in seconds. A transaction takes far below one.
 _PATIENCE = 60.0
 _PAUSE = 0.05
@@ -88,8 +89,10 @@ def encoded(response: Response) -> str:
     """Return a response as JSON; every float and every text comes back as it was."""
     values = response.to_builtins()
     if math.isfinite(response.logprob or 0.0):
-        with contextlib.suppress(TypeError):  # a lone surrogate
+        try:
             return orjson.dumps(values).decode()
+        except TypeError:
+            pass  # a lone surrogate
     return json.dumps(values)
 
 
@@ -135,6 +138,7 @@ class Store:
 
     def __init__(self, path: Path, run: str) -> None:
         self.path = path
+        self._is_indexed = False
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             # Opened by one thread, used by the event loop's, closed by either.
@@ -225,6 +229,9 @@ class Store:
             JournalError: The file cannot be read.
         """
         with self._told():
+            if not self._is_indexed:
+                self._db.execute(_INDEX)
+                self._is_indexed = True
             rows = self._db.execute(_OF_DOC, (*_halves(key), _number(doc)))
             for row, run, answer in rows:
                 if of_earlier_runs or run == self._run:
