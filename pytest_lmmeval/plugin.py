@@ -14,11 +14,17 @@ import pytest
 from pytest_lmmeval import hookspecs
 from pytest_lmmeval.config.file_names import VIRTUAL_FOLDER, is_ours
 from pytest_lmmeval.config.options import PREFIX, add_options
-from pytest_lmmeval.session.state import note_run_id, read_options, register_hooked_models, run_of
+from pytest_lmmeval.session.state import (
+    has_options,
+    note_run_id,
+    read_options,
+    register_hooked_models,
+    run_of,
+)
 from pytest_lmmeval.session.worker_places import places_of, tell_models
 
 if TYPE_CHECKING:
-    from pytest_lmmeval.config.options import RunConfig
+    from pytest_lmmeval.config.run_config import RunConfig
     from pytest_lmmeval.evaluations import TaskEvaluation
     from pytest_lmmeval.models.base import LM
     from pytest_lmmeval.session.model_pool import ModelPool
@@ -44,10 +50,17 @@ def pytest_configure(config: pytest.Config) -> None:
         "as in @pytest.mark.lmm_task('ai2d', limit=100)",
     )
     tell_models(config)
+    typed = any(arg.startswith(f"{VIRTUAL_FOLDER}/") for arg in config.args)
+    if typed or has_options(config):
+        _take_options(config, typed=typed)
+
+
+def _take_options(config: pytest.Config, *, typed: bool) -> None:
+    """Say what is wrong with them at once; become active if they, or typed node ids, name tasks."""
     settings = read_options(config)
     if not hasattr(config, "workerinput") and (settings.output_path or settings.predict_only):
         _check_output(settings)
-    if settings.tasks or any(arg.startswith(f"{VIRTUAL_FOLDER}/") for arg in config.args):
+    if settings.tasks or typed:
         run_of(config).check_selection()
     elif "model" in settings.by_command_line:
         register_hooked_models(config)
@@ -99,6 +112,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     """Collect suites, and task YAMLs that the command line names."""
     if not is_ours(file_path, named=parent.session.isinitpath(file_path)):
         return None
+    run_of(parent.config)  # imports what a benchmark needs, at less cost than a plain import
     # Deferred: a session that collects no benchmark must not pay for these.
     from pytest_lmmeval.session.collection import collector_at
 

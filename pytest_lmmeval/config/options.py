@@ -13,23 +13,13 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_lmmeval.config import option_texts as texts
-from pytest_lmmeval.config.run_config import RunConfig
 from pytest_lmmeval.errors import UsageError, nearest
 
-__all__ = [
-    "OPTIONS",
-    "PREFIX",
-    "Option",
-    "RunConfig",
-    "add_options",
-    "parse_setting",
-    "run_config",
-    "with_settings",
-    "worth_recording",
-]
+if TYPE_CHECKING:
+    from pytest_lmmeval.config.run_config import RunConfig
 
 PREFIX = "lmm_"
 
@@ -244,6 +234,12 @@ def add_options(group: Parser, addini: Callable[..., None]) -> None:
         )
 
 
+def is_any_given(option: Callable[[str], Any], ini: Callable[[str], Any]) -> bool:
+    """Whether there is anything to merge; arguments as for ``run_config``."""
+    values = ((option(PREFIX + spec.dest), ini(spec.ini)) for spec in OPTIONS)
+    return any(given is not None for both in values for given in both)
+
+
 def run_config(
     option: Callable[[str], Any], ini: Callable[[str], Any], base: Path, invocation: Path
 ) -> RunConfig:
@@ -258,6 +254,9 @@ def run_config(
     Raises:
         UsageError: A value cannot be used; names the option, the value and what was expected.
     """
+    # Deferred: a session without any option has no use for it.
+    from pytest_lmmeval.config.run_config import RunConfig
+
     values: dict[str, Any] = {}
     by_command_line = set()
     for spec in OPTIONS:
@@ -342,6 +341,8 @@ def worth_recording(config: RunConfig) -> dict[str, str]:
     ``progress``, which changes nothing.
     ``shlex`` quoting makes each value one word.
     """
+    from pytest_lmmeval.config.run_config import RunConfig  # deferred, as above
+
     default = RunConfig()
     return {
         spec.flag: shlex.quote(str(getattr(config, spec.dest)))

@@ -27,7 +27,7 @@ from pytest_lmmeval.session.pool_collection import NamedGroup, named_groups, poo
 from pytest_lmmeval.session.state import run_of
 
 if TYPE_CHECKING:
-    from pytest_lmmeval.config.options import RunConfig
+    from pytest_lmmeval.config.run_config import RunConfig
     from pytest_lmmeval.suites.suite import PlannedSuite
     from pytest_lmmeval.tasks.catalog.manager import TaskSpec
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from pytest_lmmeval.config.options import RunConfig
+from pytest_lmmeval.config.run_config import RunConfig
 from pytest_lmmeval.errors import LmmError
 from pytest_lmmeval.ledger import Ledger, TaskLedger
 from pytest_lmmeval.plans.task_plans import TaskPlan, own_settings

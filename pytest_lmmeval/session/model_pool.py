@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pytest_lmmeval.config.options import RunConfig
+from pytest_lmmeval.config.run_config import RunConfig
 from pytest_lmmeval.models.base import LM
 from pytest_lmmeval.pipeline.serving import Servers
 from pytest_lmmeval.plans.task_plans import ModelPlan, run_model

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from typing import Any
 
-from pytest_lmmeval.config.options import RunConfig, with_settings
+from pytest_lmmeval.config.options import with_settings
+from pytest_lmmeval.config.run_config import RunConfig
 from pytest_lmmeval.errors import LmmError, Unsupported, UsageError
 from pytest_lmmeval.evaluations import TaskEvaluation
 from pytest_lmmeval.evaluator import choose_tasks, evaluate, needs, open_task, unsupported

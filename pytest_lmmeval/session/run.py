@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_lmmeval.config.options import RunConfig
+from pytest_lmmeval.config.run_config import RunConfig
 from pytest_lmmeval.errors import LmmError
 from pytest_lmmeval.judging.baseline_updates import unmatched_glob
 from pytest_lmmeval.judging.stopping import Stopping
@@ -173,7 +173,7 @@ class BenchmarkRun:
             outcomes={task.key: task.counts for task in tasks},
             incomplete={t.key: (len(t.missing), t.count) for t in tasks if t.missing},
             seconds=time.monotonic() - self._began,
-            tokens=sum(doc.tokens for task in tasks for doc in task.docs),
+            tokens=sum(task.tokens for task in tasks),
             files=[self._files.written] if self._files.written else [],
             groups=self._found.group_lines(),
             notices=[

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pytest_lmmeval.config.options import RunConfig
+from pytest_lmmeval.config.run_config import RunConfig
 from pytest_lmmeval.errors import JudgeUnavailable, ModelUnavailable
 from pytest_lmmeval.models.base import LM
 from pytest_lmmeval.pipeline.judge_models import TaskJudge, check_judge_model, no_judge, task_judge

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 from pytest_lmmeval.session.crashes import Crashes
+from pytest_lmmeval.session.state import run_of
 
 if TYPE_CHECKING:
     from pytest_lmmeval.session.controller_gates import Collected
@@ -44,6 +45,7 @@ def _benchmarks(collection: Sequence[str], session: pytest.Session) -> Collected
     """Return the benchmarks that workers collected; None where there are none."""
     if not any(nodeid.partition("::")[0].endswith((".yaml", ".yml")) for nodeid in collection):
         return None
+    run_of(session.config)  # imports what a benchmark needs, at less cost than a plain import
     # Deferred: a session without benchmarks must not pay for these.
     from pytest_lmmeval.session.controller_gates import benchmarks_among
 

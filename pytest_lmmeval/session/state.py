@@ -6,15 +6,18 @@ A session that has no benchmark in it gets none, imports nothing heavy and runs 
 from __future__ import annotations
 
 import functools
+import gc
+import os
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
 
-from pytest_lmmeval.config.options import RunConfig, run_config
+from pytest_lmmeval.config.options import is_any_given, run_config
 from pytest_lmmeval.errors import UsageError
 
 if TYPE_CHECKING:
+    from pytest_lmmeval.config.run_config import RunConfig
     from pytest_lmmeval.session.run import BenchmarkRun
 
 RUN = pytest.StashKey["BenchmarkRun"]()
@@ -35,11 +38,17 @@ def run_of(config: pytest.Config) -> BenchmarkRun:
     """
     if not is_active(config):
         # Deferred: these import what a benchmark needs, which no other session should pay for.
-        from pytest_lmmeval.session.hooks import BenchmarkHooks
-        from pytest_lmmeval.session.model_pool import Worker
-        from pytest_lmmeval.session.run import BenchmarkRun
-        from pytest_lmmeval.session.selection import take_selection
+        from pytest_lmmeval.pipeline.garbage import no_look
+        from pytest_lmmeval.session.own_modules import import_own_modules_plainly
 
+        import_own_modules_plainly(config)
+        with no_look():  # some 30,000 objects are made
+            from pytest_lmmeval.session.hooks import BenchmarkHooks
+            from pytest_lmmeval.session.model_pool import Worker
+            from pytest_lmmeval.session.run import BenchmarkRun
+            from pytest_lmmeval.session.selection import take_selection
+
+        _stop_looking_at_modules()
         register_hooked_models(config)
         settings = read_options(config)
         by_option = "tasks" in settings.by_command_line
@@ -51,6 +60,16 @@ def run_of(config: pytest.Config) -> BenchmarkRun:
         config.stash[RUN] = run
         config.pluginmanager.register(BenchmarkHooks(run), "lmmeval-hooks")
     return config.stash[RUN]
+
+
+def _stop_looking_at_modules() -> None:
+    """Let no look for garbage go through all that was imported; pytest's last ones alone are many.
+
+    That takes a tenth of a second off each run. What a test holds may be large and is to be freed,
+    so nothing is changed when the first benchmark is a fixture's.
+    """
+    if "PYTEST_CURRENT_TEST" not in os.environ:
+        gc.freeze()
 
 
 def register_hooked_models(config: pytest.Config) -> None:
@@ -79,6 +98,11 @@ def note_run_id(config: pytest.Config, run_id: str) -> None:
     if is_active(config):
         run = run_of(config)
         run.open.models.run_id = run.open.journals.run = run_id
+
+
+def has_options(config: pytest.Config) -> bool:
+    """Whether the user asked for anything, on the command line or in an ini file."""
+    return is_any_given(config.getoption, functools.partial(_ini_value, config))
 
 
 def read_options(config: pytest.Config) -> RunConfig:

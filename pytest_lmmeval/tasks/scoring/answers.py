@@ -25,4 +25,6 @@ def repeats_of(responses: Sequence[Response], repeats: int) -> list[list[Any]]:
         repeats: How many requests an instance has.
     """
     answers = [answer_of(response) for response in responses]
+    if len(answers) == repeats:
+        return [answers]
     return [answers[start : start + repeats] for start in range(0, len(answers), repeats)]

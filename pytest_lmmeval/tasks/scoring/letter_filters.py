@@ -6,11 +6,13 @@ import ast
 import contextlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_lmmeval.tasks.files.schema import shown
 from pytest_lmmeval.tasks.scoring.filters import Filter
-from pytest_lmmeval.tasks.scoring.option_letter import Options, find_letter, lettered
+
+if TYPE_CHECKING:
+    from pytest_lmmeval.tasks.scoring.option_letter import Options
 
 _LETTER_AND_POINT = re.compile(r"\s*([A-Z])\.")
 # How data sets write that there is no such option.
@@ -40,6 +42,9 @@ class OptionLetterFilter(Filter):
 
     def apply(self, resps: Any, docs: Any) -> Iterable[Any]:
         """Return each instance's letters."""
+        # Deferred: to compile its regular expressions takes 7 ms.
+        from pytest_lmmeval.tasks.scoring.option_letter import find_letter
+
         filtered, missed = [], []
         for responses, doc in zip(resps, docs, strict=True):
             options = self._options_of(doc)
@@ -75,6 +80,8 @@ def _options(value: Any, column: str) -> Options | None:
         return value
     if not isinstance(value, list | tuple):
         raise ValueError(f"doc has no list of options in {column!r}: {shown(value)}")
+    from pytest_lmmeval.tasks.scoring.option_letter import lettered  # deferred, as above
+
     return lettered(value)
 
 

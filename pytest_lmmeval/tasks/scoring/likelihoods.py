@@ -16,23 +16,6 @@ import numpy.typing as npt
 
 from pytest_lmmeval.tasks.scoring.gold import NO_CHOICE, gold_index
 
-# Which metrics each output type has; other ones the peers leave out of their results in silence.
-LIKELIHOOD_METRICS = {
-    "loglikelihood": ("acc", "perplexity"),
-    "loglikelihood_rolling": ("bits_per_byte", "byte_perplexity", "word_perplexity"),
-    "multiple_choice": (
-        "acc",
-        "acc_bytes",
-        "acc_mutual_info",
-        "acc_norm",
-        "brier_score",
-        "exact_match",
-        "f1",
-        "likelihood",
-        "mcc",
-    ),
-}
-
 Floats = npt.NDArray[np.float64]
 
 

@@ -15,8 +15,8 @@ from pytest_lmmeval.tasks.files.schema import check_switch
 from pytest_lmmeval.tasks.files.specs import METRIC_DEFAULTS, MetricSpec
 from pytest_lmmeval.tasks.functions.calls import UserFunction, user_function
 from pytest_lmmeval.tasks.functions.user_functions import ANY_FAULT, Functions
+from pytest_lmmeval.tasks.output_types import LIKELIHOOD_METRICS
 from pytest_lmmeval.tasks.scoring.evaluate_library import WELL_KNOWN, metric_of
-from pytest_lmmeval.tasks.scoring.likelihoods import LIKELIHOOD_METRICS
 from pytest_lmmeval.tasks.scoring.translation import CORPUS_METRICS
 
 _ARGUMENTS = {
@@ -45,21 +45,25 @@ def exact_match(
         ValueError: There are several of both, and not equally many.
         TypeError: Something that is to be normalised is no text.
     """
+    if regexes_to_ignore or ignore_case or ignore_punctuation or ignore_numbers:
+        normal = functools.partial(
+            _normal, regexes_to_ignore or (), ignore_case, ignore_punctuation, ignore_numbers
+        )
+        predictions, references = list(map(normal, predictions)), list(map(normal, references))
+    pairs = _broadcast(predictions, references)
+    return sum([a == b for a, b in pairs]) / len(pairs) if pairs else 0.0
 
-    def normal(value: Any) -> Any:
-        for regex in regexes_to_ignore or ():
-            value = re.sub(regex, "", value)
-        value = value.lower() if ignore_case else value
-        value = value.translate(_NO_PUNCTUATION) if ignore_punctuation else value
-        return value.translate(_NO_DIGITS) if ignore_numbers else value
 
-    touches_text = regexes_to_ignore or ignore_case or ignore_punctuation or ignore_numbers
-    for value in (*predictions, *references) if touches_text else ():
-        if not isinstance(value, str):
-            raise TypeError(f"exact_match can ignore parts of text only, not of {value!r}")
-    left, right = map(normal, predictions), map(normal, references)
-    pairs = _broadcast(list(left), list(right))
-    return sum(a == b for a, b in pairs) / len(pairs) if pairs else 0.0
+def _normal(
+    regexes: Sequence[str], case: bool, punctuation: bool, digits: bool, text: object
+) -> str:
+    if not isinstance(text, str):
+        raise TypeError(f"exact_match can ignore parts of text only, not of {text!r}")
+    for regex in regexes:
+        text = re.sub(regex, "", text)
+    text = text.lower() if case else text
+    text = text.translate(_NO_PUNCTUATION) if punctuation else text
+    return text.translate(_NO_DIGITS) if digits else text
 
 
 def anls(
@@ -92,11 +96,11 @@ def edit_distance(first: str, second: str) -> int:
     return row[-1]
 
 
-def _broadcast(left: list[Any], right: list[Any]) -> list[tuple[Any, Any]]:
+def _broadcast(left: Sequence[Any], right: Sequence[Any]) -> list[tuple[Any, Any]]:
     if len(left) == 1:
-        left = left * len(right)
+        left = [left[0]] * len(right)
     elif len(right) == 1:
-        right = right * len(left)
+        right = [right[0]] * len(left)
     return list(zip(left, right, strict=True))
 
 

@@ -60,9 +60,10 @@ class SampleBuilder:
         """
         target, target_hash = self._target(doc, doc_id)
         media = self._data.docs.media
+        unparsed = tuple([name for name, made in filtered.items() if any(made.missed)])
         return Sample(
             doc_id=doc_id,
-            outcome=_outcome(responses, filtered),
+            outcome=_outcome(responses, is_unparsed=0 < len(filtered) == len(unparsed)),
             scores=scores,
             responses=tuple(responses),
             filtered={name: plain(made.values) for name, made in filtered.items()},
@@ -73,7 +74,7 @@ class SampleBuilder:
             prompt_hash=asked.prompt_hash,
             target_hash=target_hash,
             cluster=self._cluster(doc, doc_id, scores),
-            unparsed=tuple(name for name, made in filtered.items() if any(made.missed)),
+            unparsed=unparsed,
         )
 
     def clusters(self, doc_ids: Sequence[int]) -> dict[int, str] | None:
@@ -115,10 +116,12 @@ class SampleBuilder:
         raise missing_column(self._config, "cluster_key", key, doc, ", which cluster_key names")
 
 
-def _outcome(responses: Sequence[Response], filtered: Mapping[str, Filtered]) -> Outcome:
-    if any(response.failure for response in responses):
-        return "failed"
-    if any(response.finish_reason == "length" or response.truncated for response in responses):
+def _outcome(responses: Sequence[Response], *, is_unparsed: bool) -> Outcome:
+    is_cut = False
+    for response in responses:
+        if response.failure is not None:
+            return "failed"
+        is_cut = is_cut or response.finish_reason == "length" or bool(response.truncated)
+    if is_cut:
         return "truncated"
-    missed = [any(made.missed) for made in filtered.values()]
-    return "unparsed" if missed and all(missed) else "scored"
+    return "unparsed" if is_unparsed else "scored"

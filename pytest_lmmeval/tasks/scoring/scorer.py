@@ -14,15 +14,10 @@ from pytest_lmmeval.tasks.files.specs import MetricSpec
 from pytest_lmmeval.tasks.functions.calls import UserFunction, seeded, seeded_for, user_function
 from pytest_lmmeval.tasks.functions.judge_use import asks_in_code
 from pytest_lmmeval.tasks.functions.user_functions import Functions, describe
+from pytest_lmmeval.tasks.output_types import LIKELIHOOD_METRICS
 from pytest_lmmeval.tasks.parity import OURS, Differences
 from pytest_lmmeval.tasks.prompts.fields import Doc
 from pytest_lmmeval.tasks.prompts.fieldset import FieldSet
-from pytest_lmmeval.tasks.scoring.likelihoods import (
-    LIKELIHOOD_METRICS,
-    ChoiceScores,
-    rolling_scores,
-    target_scores,
-)
 from pytest_lmmeval.tasks.scoring.metrics import Metric, make_metrics, metric_error
 from pytest_lmmeval.tasks.scoring.reasoning import strip_reasoning
 from pytest_lmmeval.tasks.values import NotBuiltinError, to_builtins
@@ -148,6 +143,13 @@ class Scorer:
         return found
 
     def _likelihood_scores(self, doc: Doc, doc_id: int, values: list[Any]) -> dict[str, Any]:
+        # Deferred: NumPy takes a run of other tasks 60 ms.
+        from pytest_lmmeval.tasks.scoring.likelihoods import (
+            ChoiceScores,
+            rolling_scores,
+            target_scores,
+        )
+
         config, fields = self._config, self._fields
         names = [metric.name for metric in self._metrics]
         try:
@@ -252,10 +254,10 @@ class Scorer:
         return [[values[0]] * len(self._targets(target))]
 
     def _cast(self, target: Any, result: Any) -> Any:
-        bypassed = any(metric.name == "bypass" for metric in self._metrics)
-        if type(target) is type(result) or bypassed or isinstance(result, list) or result is None:
+        if type(target) is type(result) or isinstance(result, list) or result is None:
             return target
-        return type(result)(target)
+        bypassed = any(metric.name == "bypass" for metric in self._metrics)
+        return target if bypassed else type(result)(target)
 
     def _lmms_score(self, metric: Metric, target: Any, values: list[Any], doc_id: int) -> Any:
         several = self._fields.choice is None and self._has_several_targets

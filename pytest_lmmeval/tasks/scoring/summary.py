@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ from pytest_lmmeval.tasks.functions.calls import user_function
 from pytest_lmmeval.tasks.functions.submissions import Submissions
 from pytest_lmmeval.tasks.functions.user_functions import Functions, describe
 from pytest_lmmeval.tasks.parity import OURS, Differences
-from pytest_lmmeval.tasks.scoring.aggregation import AGGREGATIONS, aggregations, stderr
+from pytest_lmmeval.tasks.scoring.aggregation import MEAN, Aggregation, stderr
 from pytest_lmmeval.tasks.scoring.translation import (
     CORPUS_METRICS,
     is_installed,
@@ -78,22 +79,35 @@ class Summary:
         self._config = config
         self._submissions = submissions or Submissions(config.task)
         self._differences = differences
-        self._aggregations = aggregations(config.dialect, differences)
         self._functions = functions
         self._iterations = bootstrap_iters
         self._specs = {spec.name: spec for spec in config.metrics}
         self.expanded: dict[str, MetricSpec] = {}
         self.without_number: set[str] = set()
         for spec in config.metrics:
-            if isinstance(spec.aggregation, str) and spec.aggregation not in AGGREGATIONS:
-                known = sorted(AGGREGATIONS)
-                message = f"aggregation {spec.aggregation!r} of metric {spec.name!r} is not "
-                message += f"supported; there are: {', '.join(known)}."
-                raise self._error(spec.name, message + nearest(spec.aggregation, known))
+            if isinstance(spec.aggregation, str):
+                self._named(spec.aggregation, spec.name)
             if spec.aggregation in CORPUS_METRICS and not is_installed():
                 message = f"task {config.task!r}: metric {spec.name!r} needs sacrebleu, which is "
                 message += "not installed: pip install 'pytest-lmmeval[metrics]'"
                 raise TaskUnavailable(message, spec.path, spec.line)
+
+    def _named(self, name: str, metric: str) -> Aggregation:
+        if name == "mean":
+            return MEAN
+        if name in self._others:
+            return self._others[name]
+        known = sorted(self._others)
+        message = f"aggregation {name!r} of metric {metric!r} is not supported; there are: "
+        message += f"{', '.join(known)}.{nearest(name, known)}"
+        raise self._error(metric, message)
+
+    @functools.cached_property
+    def _others(self) -> Mapping[str, Aggregation]:
+        # Deferred: NumPy, see there.
+        from pytest_lmmeval.tasks.scoring.known_aggregations import aggregations
+
+        return aggregations(self._config.dialect, self._differences)
 
     def aggregate(self, metric: str, values: Sequence[Any]) -> tuple[float, float | None]:
         """Return the value over all docs and its standard error, None where there is none."""
@@ -105,7 +119,7 @@ class Summary:
             # As lm-eval does, because a resample of these takes it long.
             short = metric in CORPUS_METRICS
             iterations = min(self._iterations, 100) if short else self._iterations
-            return value, stderr(self._aggregations[aggregation], values, iterations)
+            return value, stderr(self._named(aggregation, metric), values, iterations)
         # As in value().
         except (ArithmeticError, TypeError, ValueError, IndexError) as error:
             raise self._failed(metric, aggregation, error) from error
@@ -118,7 +132,7 @@ class Summary:
         if not isinstance(aggregation, str):
             return self._call(aggregation, metric, values, final)
         try:
-            return self._aggregations[aggregation].value(values)
+            return self._named(aggregation, metric).value(values)
         # Scores of the wrong shape fail in whatever step comes first.
         except (ArithmeticError, TypeError, ValueError, IndexError) as error:
             raise self._failed(metric, aggregation, error) from error
@@ -129,7 +143,7 @@ class Summary:
         if not (isinstance(aggregation, str) and aggregation in CORPUS_METRICS and values):
             return list(values)
         try:
-            rows = self._aggregations[aggregation].prepare(values).tolist()
+            rows = self._named(aggregation, metric).prepare(values).tolist()
         # As in value().
         except (ArithmeticError, TypeError, ValueError, IndexError) as error:
             raise self._failed(metric, aggregation, error) from error

@@ -9,12 +9,13 @@ from __future__ import annotations
 import functools
 import importlib.util
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+    Floats: TypeAlias = npt.NDArray[np.float64]
 
 CORPUS_METRICS = ("bleu", "chrf", "chrf++", "ter")
 
@@ -55,6 +56,9 @@ def corpus_score(name: str, items: Sequence[Any], *, fewest: bool = False) -> fl
 
 def statistics(name: str, items: Sequence[Any], *, fewest: bool = False) -> Floats:
     """Return what is counted in each doc, one row per doc; arguments as for ``corpus_score``."""
+    # Deferred: NumPy takes a run that has no such metric 60 ms.
+    import numpy as np
+
     predictions, references = _columns(items, fewest)
     # Not public, but where sacrebleu's own bootstrap starts; `metrics` in pyproject.toml says up to
     # which version it is known to be there.
@@ -68,6 +72,8 @@ def resampled_scores(name: str, counts: Floats) -> Floats:
         name: One of ``CORPUS_METRICS``.
         counts: Rows of ``statistics``, of shape (resamples, docs, counts).
     """
+    import numpy as np  # deferred, as above
+
     metric = _metric(name)
     sums = counts.sum(axis=1).tolist()
     return np.array([metric._compute_score_from_stats(row).score for row in sums])
@@ -75,6 +81,8 @@ def resampled_scores(name: str, counts: Floats) -> Floats:
 
 def resampled_score(name: str, rows: Sequence[Sequence[float]]) -> float:
     """Return the metric of docs, given their rows of ``statistics``."""
+    import numpy as np  # deferred, as above
+
     return float(resampled_scores(name, np.array([rows], dtype=float))[0])
 
 
