@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from pytest_lmmeval.config.options import RunConfig, with_settings
+from pytest_lmmeval.config.options import with_settings
+from pytest_lmmeval.config.run_config import RunConfig
 from pytest_lmmeval.errors import UsageError
 from pytest_lmmeval.evaluations import Evaluations, GroupEvaluation, TaskEvaluation
 from pytest_lmmeval.ledger import TaskLedger

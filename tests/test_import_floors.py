@@ -18,7 +18,7 @@ FLOORS = (
     ("tasks", "models", "gates"),
     ("config", "hookspecs"),
     ("pipeline",),
-    ("evaluations", "ledger", "results"),
+    ("columns", "doc_records", "evaluations", "ledger", "results"),
     ("evaluator",),
     ("plans",),
     ("suites",),
@@ -33,7 +33,6 @@ WITH_PYTEST = {"hookspecs", "reports", "session", "plugin"}
 UPWARD = {
     ("session.state", "session.hooks"),  # the first benchmark registers the hooks
     # A task's code reaches the peers' names, which need the metrics, which read task files.
-    ("tasks.functions.compat.names", "tasks.scoring.aggregation"),
     ("tasks.functions.compat.names", "tasks.scoring.metrics"),
 }
 

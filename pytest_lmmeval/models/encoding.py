@@ -20,10 +20,17 @@ class TextEncoder:
         add_bos_token: Whether special tokens are added; None leaves it to the tokenizer. A text
             that begins with the BOS token, from a chat template say, never gets a second one.
         prefix_token_id: Stands for an empty context; by default the BOS token, else the EOS token.
+        cuts_before_spaces: Whether the tokens of a text are those of two parts of it, if the second
+            begins with a space and the first does not end with white space.
     """
 
     def __init__(
-        self, tokenizer: Any, *, add_bos_token: bool | None, prefix_token_id: int | None
+        self,
+        tokenizer: Any,
+        *,
+        add_bos_token: bool | None,
+        prefix_token_id: int | None,
+        cuts_before_spaces: bool = False,
     ) -> None:
         self._tokenizer = tokenizer
         self._special = {} if add_bos_token is None else {"add_special_tokens": add_bos_token}
@@ -31,6 +38,8 @@ class TextEncoder:
         for known in (tokenizer.bos_token_id, tokenizer.eos_token_id):
             self._prefix = known if self._prefix is None else self._prefix
         self._last: tuple[str, list[int]] = ("", [])
+        # Special tokens may be put behind a text, too.
+        self._cuts_before_spaces = cuts_before_spaces and add_bos_token is False
         self._begun = "" if self._prefix is None else str(tokenizer.decode([self._prefix]))
 
     @property
@@ -70,7 +79,10 @@ class TextEncoder:
         continuation = context[len(bare) :] + continuation
         if bare:
             before = self._encode_context(bare)
-            after = self.encode(bare + continuation)[len(before) :]
+            if self._cuts_before_spaces and continuation.startswith(" "):
+                after = self._tokenizer.encode(continuation, add_special_tokens=False)
+            else:
+                after = self.encode(bare + continuation)[len(before) :]
         else:
             before = [self.prefix_token]
             after = self._tokenizer.encode(continuation, add_special_tokens=False)

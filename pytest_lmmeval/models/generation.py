@@ -125,6 +125,8 @@ def accepted_arguments(
     Raises:
         RequestError: An argument is neither in ``accepted`` nor known to change nothing.
     """
+    if not extra:
+        return {}
     sent = {}
     for name, value in extra.items():
         if name in accepted:

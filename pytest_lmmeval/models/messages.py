@@ -18,9 +18,11 @@ def has_media(request: Instance) -> bool:
     """Whether a message of the request holds an image, a video or a sound."""
     if isinstance(request.context, str):
         return False
-    return any(
-        not isinstance(part, TextPart) for message in request.context for part in message.content
-    )
+    for message in request.context:
+        for part in message.content:
+            if not isinstance(part, TextPart):
+                return True
+    return False
 
 
 def without_media(request: Instance) -> Instance:

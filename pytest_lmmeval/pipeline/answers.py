@@ -32,7 +32,7 @@ class Answers:
 
     def must_ask(self, request: Request) -> bool:
         """Whether a request has to be sent: its shard goes on, and its answer is nowhere yet."""
-        if request.run.result.done():
+        if request.run.is_over:
             return False
         known = self._shared.find(request)
         if known is not None:

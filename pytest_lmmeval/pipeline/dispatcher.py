@@ -64,7 +64,7 @@ class Dispatcher:
     def cancel(self, runs: Sequence[Run], error: BaseException) -> None:
         """End shards that are not wanted any more; what of them is in flight is not waited for."""
         for run in runs:
-            if not run.result.done():
+            if not run.is_over:
                 self._progress.docs_known -= run.docs_left if run.counts else 0
                 self._work.end(run, error)
 
@@ -85,7 +85,7 @@ class Dispatcher:
                 work.to_open.clear()
                 await work.to_open.wait()
             run = work.opening.popleft()
-            if run.result.done():
+            if run.is_over:
                 continue
             try:
                 pieces = await loop.run_in_executor(self._pool, run.shard.pieces)

@@ -38,7 +38,7 @@ class Docs:
 
     async def next_requests(self, run: Run, doc_id: int) -> list[Request]:
         """Return the requests of a doc's next round; none if that was the last one."""
-        if run.result.done():
+        if run.is_over:
             return []
         return await self._built(run, doc_id, self._builder.next(run, doc_id))
 
@@ -50,7 +50,7 @@ class Docs:
             requests = await building
         except Exception as error:  # a user's prompt code may raise anything: its shard ends
             self._work.end(run, error)
-        if run.result.done():
+        if run.is_over:
             return []
         if not requests:
             self._finish(run, doc_id)
@@ -59,14 +59,14 @@ class Docs:
     def answered(self, request: Request, response: Response) -> None:
         """Take in the response to a request, and see its doc on when that was the last one."""
         run, doc_id = request.run, request.instance.doc_id
-        if run.result.done():
+        if run.is_over:
             return
         responses = run.responses[doc_id]
         responses[request.position] = response
         if None in responses:
             return
-        answered = all(r is not None and r.is_answered for r in responses)
-        if run.shard.source.has_rounds and answered:
+        goes_on = run.shard.source.has_rounds
+        if goes_on and all(r is not None and r.is_answered for r in responses):
             self._work.go_on(run, doc_id)
         elif (judgement := run.judgement(doc_id)) is not None:
             self._work.spawn(self._judged(run, doc_id, judgement))
@@ -79,7 +79,7 @@ class Docs:
         except Exception as error:  # a user's code that asks the judge may raise anything, too
             self._work.end(run, error)
             return
-        if not run.result.done():
+        if not run.is_over:
             run.responses[doc_id] += said
             self._finish(run, doc_id)
 
@@ -93,7 +93,7 @@ class Docs:
 
     async def score(self, run: Run, piece: Piece) -> None:
         """Score a piece of a shard, all of whose docs are done."""
-        if run.result.done():
+        if run.is_over:
             return
         doc_ids = piece.doc_ids
         responses = [[r for r in run.responses.pop(i) if r is not None] for i in doc_ids]
@@ -109,6 +109,5 @@ class Docs:
         except Exception as error:  # a user's scoring code may raise anything: its shard ends
             self._work.end(run, error)
         else:
-            run.take(piece, samples)
-            if run.result.done():
+            if run.take(piece, samples):
                 self._work.done(run)

@@ -1,4 +1,4 @@
-"""From a doc to its requests, on a thread where that decodes media or runs a task's own code."""
+"""From a doc to its requests, on a thread where a task's own code or its media take long."""
 
 from __future__ import annotations
 
@@ -6,16 +6,14 @@ import asyncio
 import concurrent.futures as cf
 from collections.abc import Callable
 from functools import partial
-from typing import TypeAlias
 
 from pytest_lmmeval.errors import RequestError
 from pytest_lmmeval.models.base import LM, AsyncLM
+from pytest_lmmeval.models.beside_loop import BesideLoop
 from pytest_lmmeval.pipeline.request_digests import request_digests
-from pytest_lmmeval.pipeline.shards import Key, Request, Run
+from pytest_lmmeval.pipeline.shards import Request, Run
 from pytest_lmmeval.pipeline.sharing import shared_key
 from pytest_lmmeval.records import Failure, Instance, Response
-
-_Keyed: TypeAlias = "list[tuple[Instance, Key | None, bytes]]"
 
 
 class RequestBuilder:
@@ -31,6 +29,7 @@ class RequestBuilder:
     def __init__(self, model: LM, pool: cf.Executor) -> None:
         self._model = model
         self._pool = pool
+        self._beside_loop = BesideLoop(pool)
 
     async def first(self, run: Run, doc_id: int) -> list[Request]:
         """Build a doc's requests.
@@ -55,29 +54,31 @@ class RequestBuilder:
         self, run: Run, doc_id: int, build: Callable[[], list[Instance]]
     ) -> list[Request]:
         source, responses = run.shard.source, run.responses[doc_id]
+        first = len(responses)
         try:
-            if source.has_media or source.has_rounds:
-                loop = asyncio.get_running_loop()
-                built = await loop.run_in_executor(self._pool, self._keyed, run, build)
+            work = partial(self._requests, run, build, first)
+            if source.has_rounds:
+                built = await asyncio.get_running_loop().run_in_executor(self._pool, work)
+            elif source.has_media:
+                built = await self._beside_loop.do(work)
             else:
-                built = self._keyed(run, build)
+                built = work()
         except RequestError as error:
             responses.append(Response(failure=Failure(error.kind, error.message)))
             return []
-        first = len(responses)
         responses += [None] * len(built)
-        return [
-            Request(run, instance, first + i, key, asked=asked)
-            for i, (instance, key, asked) in enumerate(built)
-        ]
+        return built
 
-    def _keyed(self, run: Run, build: Callable[[], list[Instance]]) -> _Keyed:
+    def _requests(self, run: Run, build: Callable[[], list[Instance]], first: int) -> list[Request]:
         instances = build()
         # The last digits of an answer depend on its batch. Where the parts of a task may run in
         # several processes, what a part gets must not depend on which of them run here.
         in_batches = not isinstance(self._model, AsyncLM) and self._model.batch_size > 1
         scope = run.scope if in_batches and run.shard.count > 1 else run.shard.run
+        asked = request_digests(instances)
         return [
-            (instance, shared_key(instance, asked, scope), asked)
-            for instance, asked in zip(instances, request_digests(instances), strict=True)
+            Request(run, instance, place, shared_key(instance, digest, scope), asked=digest)
+            for place, (instance, digest) in enumerate(
+                zip(instances, asked, strict=True), start=first
+            )
         ]

@@ -7,7 +7,8 @@ likelihoods are shared by, and what the journal finds answers by, is this.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from pytest_lmmeval.records import AudioPart, ImagePart, Instance, Message, Part, TextPart
 from pytest_lmmeval.tasks.values import image_digest, media_digest
@@ -29,25 +30,36 @@ def request_digests(instances: Sequence[Instance]) -> list[bytes]:
         if instance.context is not context:
             # The choices of one question share a long prompt.
             context = instance.context
-            asked = hashlib.blake2b(digest_size=16)
-            _add_context(asked, instance.context)
+            asked = hashlib.blake2b(_bytes(_of_context(instance.context)), digest_size=16)
         own = asked.copy()
-        settings = sorted(instance.gen_kwargs.items())
-        for text in (instance.continuation, instance.request_type, instance.dialect, str(settings)):
-            _add(own, text)
+        own.update(_bytes(_told(instance.continuation) + _of_settings(instance)))
         digests.append(own.digest())
     return digests
 
 
-def _add_context(asked: hashlib.blake2b, context: str | tuple[Message, ...]) -> None:
+# What was told last: all requests of a task have one mapping.
+_last: tuple[Mapping[str, Any], tuple[str, str], str] | None = None
+
+
+def _of_settings(instance: Instance) -> str:
+    global _last
+    given, by, last = instance.gen_kwargs, (instance.request_type, instance.dialect), _last
+    if last is not None and last[0] is given and last[1] == by:
+        return last[2]
+    told = "".join(map(_told, (*by, str(sorted(given.items())))))
+    _last = (given, by, told)
+    return told
+
+
+def _of_context(context: str | tuple[Message, ...]) -> str:
     if isinstance(context, str):
-        _add(asked, context)
-        return
+        return _told(context)
+    told = ""
     for message in context:
-        _add(asked, message.role)
-        _add(asked, str(len(message.content)))
+        told += _told(message.role) + _told(str(len(message.content)))
         for part in message.content:
-            _add(asked, _shown(part))
+            told += _told(_shown(part))
+    return told
 
 
 def _shown(part: Part) -> str:
@@ -60,8 +72,10 @@ def _shown(part: Part) -> str:
     return f"video {media_digest(part.video)} {part.start} {part.end}"
 
 
-def _add(asked: hashlib.blake2b, text: str) -> None:
-    # With its length, so that no two lists of texts run into the same bytes.
-    encoded = text.encode("utf-8", "surrogatepass")
-    asked.update(b"%d:" % len(encoded))
-    asked.update(encoded)
+def _told(text: str) -> str:
+    # With its length in bytes, so that no two lists of texts run into the same bytes.
+    return f"{len(text) if text.isascii() else len(_bytes(text))}:{text}"
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")

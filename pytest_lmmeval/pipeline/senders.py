@@ -103,7 +103,7 @@ class OneByOne:
                 work.requests.extend(await self._docs.next_requests(*work.to_continue.popleft()))
             elif work.docs:
                 run, doc_id = work.docs.popleft()
-                if not run.result.done():
+                if not run.is_over:
                     work.requests.extend(await self._docs.requests(run, doc_id))
             else:
                 work.arrived.clear()
@@ -167,12 +167,12 @@ class InBatches:
                 work.arrived.clear()
                 await work.arrived.wait()
             run, doc_id = work.docs.popleft()
-            if not run.result.done():
+            if not run.is_over:
                 return run, doc_id
 
     def _next_is_of(self, run: Run) -> bool:
         docs = self._work.docs
-        return bool(docs) and docs[0][0] is run and not run.result.done()
+        return bool(docs) and docs[0][0] is run and not run.is_over
 
     async def _send_all(self, size: int) -> None:
         """Send what is built, and what follows from it: failed requests' followers, next rounds."""

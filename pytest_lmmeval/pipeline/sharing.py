@@ -17,7 +17,7 @@ from pytest_lmmeval.pipeline.shards import Key, Request
 from pytest_lmmeval.records import Instance, Response
 
 DETERMINISTIC = frozenset({"loglikelihood", "loglikelihood_rolling"})
-# About 25 MB of answers; beyond, the one that was not wanted for longest is asked again.
+# About 40 MB of answers; beyond, the one that was not wanted for longest is asked again.
 ANSWERS_KEPT = 65_536
 
 
@@ -39,9 +39,10 @@ class SharedAnswers:
         if request.key is None:
             return None
         response = self._known.get(request.key)
-        if response is not None:
-            self._known.move_to_end(request.key)
-        return response
+        if response is None:
+            return None
+        self._known.move_to_end(request.key)
+        return replace(response, usage={}, latency=0.0, attempts=0, shared=True, recalled=False)
 
     def follow(self, request: Request) -> bool:
         """Let a request wait if an identical one is being asked; otherwise note that it is."""
@@ -72,9 +73,7 @@ class SharedAnswers:
         return waited if response.failure is None else [replace(r, alone=True) for r in waited]
 
     def _keep(self, key: Key, response: Response) -> None:
-        self._known[key] = replace(
-            response, usage={}, latency=0.0, attempts=0, shared=True, recalled=False
-        )
+        self._known[key] = response
         if len(self._known) > self._capacity:
             self._known.popitem(last=False)
 

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 
-from pytest_lmmeval.config.options import RunConfig
+from pytest_lmmeval.config.run_config import RunConfig
 from pytest_lmmeval.errors import JudgeUnavailable, ModelUnavailable
 from pytest_lmmeval.models.arguments import parse_arguments
 from pytest_lmmeval.models.base import LM, AsyncLM

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_lmmeval.config.options import RunConfig
+from pytest_lmmeval.config.run_config import RunConfig
 from pytest_lmmeval.errors import TaskError, nearest
 from pytest_lmmeval.gates.old_rules import OldRule
 from pytest_lmmeval.gates.policy import POLICY_KEYS, GatePolicy

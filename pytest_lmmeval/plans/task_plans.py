@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_lmmeval.config.file_names import VIRTUAL_FOLDER
-from pytest_lmmeval.config.options import RunConfig
 from pytest_lmmeval.config.recorded_config import recorded_settings, written_arguments
+from pytest_lmmeval.config.run_config import RunConfig
 from pytest_lmmeval.errors import UsageError
 from pytest_lmmeval.gates.baseline_file import baseline_path
 from pytest_lmmeval.plans.gate_plans import GatePlan, own_place, plan_gates

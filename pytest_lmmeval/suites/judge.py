@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from pytest_lmmeval.config.options import RunConfig
+from pytest_lmmeval.config.run_config import RunConfig
 from pytest_lmmeval.errors import UsageError
 from pytest_lmmeval.models.arguments import parse_arguments
 from pytest_lmmeval.plans.task_plans import check_judge_model

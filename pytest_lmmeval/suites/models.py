@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pytest_lmmeval.config.options import RunConfig
+from pytest_lmmeval.config.run_config import RunConfig
 from pytest_lmmeval.errors import UsageError, nearest
 from pytest_lmmeval.models.arguments import parse_arguments
 from pytest_lmmeval.models.registry import create_model

@@ -14,7 +14,7 @@ import fnmatch
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pytest_lmmeval.config.options import RunConfig
+from pytest_lmmeval.config.run_config import RunConfig
 from pytest_lmmeval.errors import TaskError, nearest
 from pytest_lmmeval.gates.policy import POLICY_KEYS, GatePolicy
 from pytest_lmmeval.gates.rules import GateRule

@@ -23,7 +23,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pytest_lmmeval.config.options import RunConfig, parse_setting
+from pytest_lmmeval.config.options import parse_setting
+from pytest_lmmeval.config.run_config import RunConfig
 from pytest_lmmeval.errors import TaskError, UsageError, nearest
 from pytest_lmmeval.gates.baseline_file import baseline_path
 from pytest_lmmeval.gates.policy import POLICY_KEYS, GatePolicy

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from pytest_lmmeval.errors import RequestError
 from pytest_lmmeval.records import AudioPart, ImagePart, Instance, Message, Part, TextPart
-from pytest_lmmeval.tasks.values import (
-    URLS,
-    digest,
-    image_digest,
-    media_digest,
-    plain,
-    plain_digest,
-)
+from pytest_lmmeval.tasks.values import URLS, digest, image_digest, media_digest, plain_digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,25 +29,33 @@ class Asked:
     doc_hash: str
 
 
-def remember(instances: list[Instance], raw: Mapping[str, Any]) -> Asked:
+def remember(
+    instances: Sequence[Instance], raw: Mapping[str, Any], gen_kwargs: Mapping[str, Any]
+) -> Asked:
     """Return what is kept of a doc's requests.
 
     Args:
         instances: The requests.
         raw: The doc with its media as they are stored.
+        gen_kwargs: The generation arguments of the task's requests, as ``plain`` returns them.
 
     Raises:
         RequestError: A file of media cannot be read.
     """
     files: dict[str, str] = {}
-    with _readable():
-        arguments = _arguments(instances, files)
+    try:
+        questions, arguments = _asked(instances, gen_kwargs, files)
         # A path differs from machine to machine; what the file shows does not.
         shown = [raw, sorted(files.values())] if files else raw
-        return Asked(tuple(arguments), plain_digest(_questions(arguments)), digest(shown, files))
+        doc_hash = digest(shown, files)
+    except OSError as error:
+        raise _unreadable(error) from error
+    return Asked(tuple(arguments), plain_digest(questions), doc_hash)
 
 
-def remember_more(asked: Asked, instances: list[Instance]) -> Asked:
+def remember_more(
+    asked: Asked, instances: Sequence[Instance], gen_kwargs: Mapping[str, Any]
+) -> Asked:
     """Add the requests of a later round to what is kept.
 
     ``prompt_hash`` stays that of the first: later ones follow from the answers, and other answers
@@ -64,20 +64,23 @@ def remember_more(asked: Asked, instances: list[Instance]) -> Asked:
     Raises:
         RequestError: A file of media cannot be read.
     """
-    with _readable():
-        return replace(asked, arguments=(*asked.arguments, *_arguments(instances, {})))
-
-
-@contextmanager
-def _readable() -> Iterator[None]:
     try:
-        yield
+        _, more = _asked(instances, gen_kwargs, {})
     except OSError as error:
-        name = error.filename or "a file"
-        raise RequestError("media", f"{name} cannot be read: {error.strerror or error}") from error
+        raise _unreadable(error) from error
+    return replace(asked, arguments=(*asked.arguments, *more))
 
 
-def _arguments(instances: list[Instance], files: dict[str, str]) -> list[dict[str, Any]]:
+def _unreadable(error: OSError) -> RequestError:
+    name = error.filename or "a file"
+    return RequestError("media", f"{name} cannot be read: {error.strerror or error}")
+
+
+def _asked(
+    instances: Sequence[Instance], gen_kwargs: Mapping[str, Any], files: dict[str, str]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the arguments of instances without the generation arguments, and with them."""
+    questions: list[dict[str, Any]] = []
     arguments: list[dict[str, Any]] = []
     last: Any = None
     for instance in instances:
@@ -86,21 +89,16 @@ def _arguments(instances: list[Instance], files: dict[str, str]) -> list[dict[st
         if new:
             last = instance.context
             context = _plain_context(last, files)
-        given = _given(instance)
-        arguments.append({"context": context, **given} if new or "gen_kwargs" in given else given)
-    return arguments
-
-
-def _questions(arguments: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{k: v for k, v in given.items() if k != "gen_kwargs"} for given in arguments]
-
-
-def _given(instance: Instance) -> dict[str, Any]:
-    if instance.request_type == "loglikelihood_rolling":
-        return {}
-    if instance.request_type == "loglikelihood":
-        return {"continuation": instance.continuation}
-    return {"gen_kwargs": plain(instance.gen_kwargs)}
+        if instance.request_type == "generate_until":
+            questions.append({"context": context})
+            arguments.append({"context": context, "gen_kwargs": gen_kwargs})
+            continue
+        question = {"context": context} if new else {}
+        if instance.request_type == "loglikelihood":
+            question["continuation"] = instance.continuation
+        questions.append(question)
+        arguments.append(question)
+    return questions, arguments
 
 
 def _plain_context(context: str | tuple[Message, ...], files: dict[str, str]) -> Any:

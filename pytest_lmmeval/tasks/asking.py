@@ -23,7 +23,7 @@ from pytest_lmmeval.tasks.prompts.rounds import OUTPUT_TYPE as SEVERAL_ROUNDS
 from pytest_lmmeval.tasks.prompts.rounds import Rounds
 from pytest_lmmeval.tasks.scoring.answers import repeats_of
 from pytest_lmmeval.tasks.settings import TaskSettings
-from pytest_lmmeval.tasks.values import digest
+from pytest_lmmeval.tasks.values import digest, plain
 
 
 class Asking:
@@ -63,6 +63,7 @@ class Asking:
         if config.output_type == SEVERAL_ROUNDS and isinstance(self._prompts, LmmsEvalPrompts):
             self._rounds = Rounds(config, self._prompts, arguments.prompt)
         self.gen_kwargs = generation_kwargs(config, arguments.generation, settings.gen_kwargs)
+        self._told_kwargs = plain(self.gen_kwargs)
         self._builder = InstanceBuilder(config, fields, self.gen_kwargs, settings.as_messages)
         self._golds = GoldCheck(config, fields, doc, doc_ids)
         self._asked: dict[int, Asked] = {}
@@ -90,7 +91,7 @@ class Asking:
         contexts = [] if rolling else self._prompts.contexts(doc, doc_id)
         built = self._builder.build(doc, doc_id, contexts)
         self._golds.check(doc, doc_id)
-        self._asked[doc_id] = remember(built, raw)
+        self._asked[doc_id] = remember(built, raw, self._told_kwargs)
         return built
 
     def next_instances(self, doc_id: int, responses: Sequence[Response]) -> list[Instance]:
@@ -102,7 +103,7 @@ class Asking:
         if context is None:
             return []
         built = self._builder.build(doc, doc_id, [context], first=len(responses))
-        self._asked[doc_id] = remember_more(self._asked[doc_id], built)
+        self._asked[doc_id] = remember_more(self._asked[doc_id], built, self._told_kwargs)
         return built
 
     def answers(self, doc_id: int, responses: Sequence[Response]) -> list[list[Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import threading
 import warnings
 from collections.abc import Callable, Sequence
@@ -46,11 +47,10 @@ class GoldCheck:
             TaskError: It is neither an index, nor a text, nor a list of indices; of a task that
                 generates, it is no index into its choices.
         """
-        if self.config.scores_itself:
+        if not self._is_needed:
             return
         if self.config.output_type != "multiple_choice":
-            if self.config.output_type.startswith("generate") and self.fields.choice is not None:
-                self.fields.read_answer(doc, doc_id)
+            self.fields.read_answer(doc, doc_id)
             return
         if self._names_a_choice(doc, doc_id):
             return
@@ -59,6 +59,13 @@ class GoldCheck:
                 return
             self._told = True
         self._tell(doc, doc_id)
+
+    @functools.cached_property
+    def _is_needed(self) -> bool:
+        """Whether the task is scored here, and golds point to choices."""
+        kind = self.config.output_type
+        points = kind.startswith("generate") and self.fields.choice is not None
+        return not self.config.scores_itself and (kind == "multiple_choice" or points)
 
     def _names_a_choice(self, doc: Doc, doc_id: int) -> bool:
         gold = self.fields.read_gold(doc, doc_id)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import functools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -45,57 +46,64 @@ class InstanceBuilder:
         Raises:
             TaskError: A target or the choices are not what the output type needs.
         """
+        config, kind = self.config, self._request_type
         return [
             Instance(
-                task=self.config.task,
+                task=config.task,
                 doc_id=doc_id,
                 idx=idx,
-                request_type=self._request_type,
+                request_type=kind,
                 context=context,
                 continuation=continuation,
                 gen_kwargs=self.gen_kwargs,
                 repeat=repeat,
-                dialect=self.config.dialect,
+                dialect=config.dialect,
             )
             for idx, (context, continuation) in enumerate(
                 self._pairs(doc, doc_id, contexts), start=first
             )
-            for repeat in range(self.config.repeats)
+            for repeat in range(config.repeats)
         ]
 
-    @property
+    @functools.cached_property
     def _request_type(self) -> RequestType:
         return request_type(self.config.output_type)
 
     def _pairs(
         self, doc: Doc, doc_id: int, contexts: Sequence[Context]
-    ) -> Iterator[tuple[Context, str]]:
-        """Yield the context and continuation of each instance."""
+    ) -> list[tuple[Context, str]]:
+        """Return the context and continuation of each instance."""
         if self.config.output_type == "multiple_choice":
-            yield from self._choices(doc, doc_id, contexts)
-        elif self.config.output_type == "loglikelihood":
+            return self._choices(doc, doc_id, contexts)
+        if self.config.output_type == "loglikelihood":
             # The target brings its own white space; no delimiter is added.
-            yield contexts[0], self.fields.read_target_text(doc, doc_id)
-        elif self.config.output_type == "loglikelihood_rolling":
-            yield self.fields.read_target_text(doc, doc_id), ""
-        else:
-            yield contexts[0], ""
+            return [(contexts[0], self.fields.read_target_text(doc, doc_id))]
+        if self.config.output_type == "loglikelihood_rolling":
+            return [(self.fields.read_target_text(doc, doc_id), "")]
+        return [(contexts[0], "")]
 
     def _choices(
         self, doc: Doc, doc_id: int, contexts: Sequence[Context]
-    ) -> Iterator[tuple[Context, str]]:
+    ) -> list[tuple[Context, str]]:
         choices = self.fields.read_scored_choices(doc, doc_id)
-        delimiter = self._delimiter()
+        delimiter = self._delimiter
+        pairs: list[tuple[Context, str]]
         if self.fields.choices_in_prompt:
             target = self.fields.read_target(doc, doc_id)
-            yield from ((context, f"{delimiter}{target}") for context in contexts)
+            pairs = [(context, f"{delimiter}{target}") for context in contexts]
         else:
-            yield from ((contexts[0], f"{delimiter}{choice}") for choice in choices)
-        if any(metric.name == "acc_mutual_info" for metric in self.config.metrics):
-            # How likely each choice is without the question.
+            pairs = [(contexts[0], f"{delimiter}{choice}") for choice in choices]
+        if self._is_asked_bare:
             bare = "" if self.config.dialect == "lmms_eval" else delimiter
-            yield from (("", f"{bare}{choice}") for choice in choices)
+            pairs += [("", f"{bare}{choice}") for choice in choices]
+        return pairs
 
+    @functools.cached_property
+    def _is_asked_bare(self) -> bool:
+        """Whether it is asked how likely each choice is without the question."""
+        return any(metric.name == "acc_mutual_info" for metric in self.config.metrics)
+
+    @functools.cached_property
     def _delimiter(self) -> str:
         """Return what stands between prompt and choice.
 

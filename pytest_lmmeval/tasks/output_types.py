@@ -19,6 +19,22 @@ UNSUPPORTED = {
     "generate_until_agentic": "it lets the model call tools that run on this machine",
     "generate_visual_cot": "it needs a model that draws images between its texts",
 }
+# The metrics of each type that asks for likelihoods; other ones the peers leave out in silence.
+LIKELIHOOD_METRICS = {
+    "loglikelihood": ("acc", "perplexity"),
+    "loglikelihood_rolling": ("bits_per_byte", "byte_perplexity", "word_perplexity"),
+    "multiple_choice": (
+        "acc",
+        "acc_bytes",
+        "acc_mutual_info",
+        "acc_norm",
+        "brier_score",
+        "exact_match",
+        "f1",
+        "likelihood",
+        "mcc",
+    ),
+}
 
 
 def request_type(output_type: str) -> RequestType:

@@ -258,7 +258,7 @@ def test_a_config_that_cannot_be_used_says_where(
 
 
 def test_without_a_model_of_the_run_the_files_own_is_served(project: Project) -> None:
-    from pytest_lmmeval.config.options import RunConfig
+    from pytest_lmmeval.config.run_config import RunConfig
     from pytest_lmmeval.suites.engine_configs.configs import plan_config
 
     def server(text: str) -> Mapping[str, Any]:

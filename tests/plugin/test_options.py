@@ -10,7 +10,8 @@ import pytest
 from option_table import DOCUMENT, document
 from projects import Project
 
-from pytest_lmmeval.config.options import OPTIONS, PREFIX, RunConfig, with_settings
+from pytest_lmmeval.config.options import OPTIONS, PREFIX, with_settings
+from pytest_lmmeval.config.run_config import RunConfig
 from pytest_lmmeval.session.state import read_options
 
 # Per option: its text, the value that TOML would hold by nature, and what both become.

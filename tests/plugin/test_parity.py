@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from projects import Project, results_of
 
-from pytest_lmmeval.config.options import RunConfig, with_settings
+from pytest_lmmeval.config.options import with_settings
+from pytest_lmmeval.config.run_config import RunConfig
 from pytest_lmmeval.errors import UsageError
 
 # Right only where the filter sees the responses to all docs.

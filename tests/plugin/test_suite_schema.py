@@ -13,7 +13,7 @@ import yaml
 from projects import Project
 
 import pytest_lmmeval
-from pytest_lmmeval.config.options import RunConfig
+from pytest_lmmeval.config.run_config import RunConfig
 from pytest_lmmeval.errors import TaskError
 from pytest_lmmeval.gates.policy import POLICY_KEYS
 from pytest_lmmeval.gates.rules import RULE_KEYS

@@ -12,7 +12,8 @@ import pytest
 from projects import Project, number_list, results_of
 from servers import ScriptedServer
 
-from pytest_lmmeval.config.options import RunConfig, with_settings
+from pytest_lmmeval.config.options import with_settings
+from pytest_lmmeval.config.run_config import RunConfig
 from pytest_lmmeval.errors import LmmError, TaskError
 from pytest_lmmeval.plans.task_plans import TaskPlan
 from pytest_lmmeval.suites.suite import read_suite

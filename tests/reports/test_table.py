@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rows import row
 
-from pytest_lmmeval.config.options import RunConfig
+from pytest_lmmeval.config.run_config import RunConfig
 from pytest_lmmeval.records import OutcomeCounts
 from pytest_lmmeval.reports.numbers import duration_text
 from pytest_lmmeval.reports.properties import verdict_properties

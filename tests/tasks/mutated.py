@@ -15,7 +15,7 @@ from typing import ClassVar
 
 from mutations import Mutation
 
-from pytest_lmmeval.config.options import RunConfig
+from pytest_lmmeval.config.run_config import RunConfig
 from pytest_lmmeval.errors import LmmError
 from pytest_lmmeval.evaluations import TaskEvaluation
 from pytest_lmmeval.evaluator import evaluate

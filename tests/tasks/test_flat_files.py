@@ -17,9 +17,19 @@ PLAIN: dict[str, list[dict[str, Any]]] = {
     "missing": [{"a": 1}, {"b": "x"}, {"a": None, "c": None}],
     "lists": [{"c": ["a", None], "n": [1, 2]}, {"c": [], "n": [3.5]}, {"c": None, "n": None}],
     "huge": [{"a": 2**70}, {"a": 1}],
+    "beyond 64 bits": [{"a": 2**63}, {"a": 2**64 - 1}],
+    "one type each": [
+        {"t": 'said: "1":', "i": -(2**63), "f": 5e-324, "b": True, "l": ["2020-01-01", ""]},
+        {"t": None, "i": 2**63 - 1, "f": -0.0, "b": None, "l": []},
+        {"t": "2020-01-01", "i": None, "f": None, "b": False, "l": None},
+    ],
+    "another order": [{"a": 1, "b": "x"}, {"b": "y", "a": 2}],
 }
 OTHERS: dict[str, list[dict[str, Any]]] = {
     "times": [{"t": "2020-01-01"}, {"t": "2020-01-02T03:04:05"}],
+    "times with gaps": [{"t": "2020-01-01"}, {"t": None}],
+    "lists of times": [{"t": ["2020-01-01", "2020-01-02"]}, {"t": []}],
+    "lists that begin with nothing": [{"a": [None, 1]}],
     "nested": [{"a": {"b": 1}}],
     "lists of lists": [{"a": [[1]]}],
     "lists of mappings": [{"a": [{"b": 1}, {"c": 2}]}],
@@ -74,7 +84,16 @@ def test_rows_that_are_not_plain_are_left_to_the_library(name: str, tmp_path: Pa
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"\n", b'[{"a": 1}]', b"\xef\xbb\xbf" + b'{"a": 1}\n', b'{"a": 1}\nnothing\n', b'{"a": '],
+    [
+        b"",
+        b"\n",
+        b'[{"a": 1}]',
+        b'{"a": 1, "a": 2}\n',
+        b'{"a": 1}\n1\n',
+        b"\xef\xbb\xbf" + b'{"a": 1}\n',
+        b'{"a": 1}\nnothing\n',
+        b'{"a": ',
+    ],
 )
 def test_files_that_are_no_lines_of_json_are_left_to_the_library(
     content: bytes, tmp_path: Path

@@ -23,9 +23,10 @@ from pytest_lmmeval.records import Instance, MetricResult, OutcomeCounts
 from pytest_lmmeval.tasks.catalog.groups import load_group
 from pytest_lmmeval.tasks.prompts.templates import compile_template
 from pytest_lmmeval.tasks.prompts.turns import joined
-from pytest_lmmeval.tasks.scoring.aggregation import AGGREGATIONS, mean_stderr, stderr
+from pytest_lmmeval.tasks.scoring.aggregation import mean_stderr, stderr
 from pytest_lmmeval.tasks.scoring.filter_names import known_filters
 from pytest_lmmeval.tasks.scoring.group_results import aggregate_group
+from pytest_lmmeval.tasks.scoring.known_aggregations import AGGREGATIONS
 from pytest_lmmeval.tasks.scoring.metrics import exact_match
 from pytest_lmmeval.warnings import LmmWarning
 

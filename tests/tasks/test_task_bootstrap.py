@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from pytest_lmmeval.tasks.scoring.aggregation import AGGREGATIONS, stderr, sums
+from pytest_lmmeval.tasks.scoring.aggregation import stderr
+from pytest_lmmeval.tasks.scoring.known_aggregations import AGGREGATIONS, sums
 
 
 def test_sums_are_those_of_pythons_sum() -> None:

@@ -12,7 +12,8 @@ import pytest
 from task_builders import MINIMAL, QUESTIONS, TaskFolder, answer
 
 from pytest_lmmeval.errors import TaskError
-from pytest_lmmeval.tasks.scoring.aggregation import AGGREGATIONS, mean_stderr, stderr
+from pytest_lmmeval.tasks.scoring.aggregation import mean_stderr, stderr
+from pytest_lmmeval.tasks.scoring.known_aggregations import AGGREGATIONS
 from pytest_lmmeval.tasks.scoring.metrics import anls, exact_match
 
 GOLDEN = json.loads(Path(__file__).with_name("lm_eval_0.4.13.json").read_text())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +135,40 @@ def test_scores_that_are_guessed_do_not_depend_on_who_was_scored_before(folder: 
     alone = task.score([2], [[Response(text="x")]])
     assert alone[0].scores["right,none"] == whole[2]
     assert len(set(whole)) == 4
+
+
+def test_code_that_imports_numpy_when_it_is_called_draws_the_same_numbers(
+    folder: TaskFolder,
+) -> None:
+    folder.write(
+        "judge.py",
+        """
+        def judge(doc, results):
+            import numpy as np
+
+            return {"right": np.random.rand()}
+        """,
+    )
+    folder.rows("rows.jsonl", QUESTIONS[:4])
+    rows = "dataset_path: json\n    dataset_kwargs: {data_files: {test: rows.jsonl}}"
+    path = folder.write("task.yaml", JUDGED.replace("custom_dataset: !function docs.splits", rows))
+    # Another process, because here NumPy has been imported.
+    script = f"""
+import sys
+from pytest_lmmeval.records import Response
+from pytest_lmmeval.tasks.catalog.manager import TaskManager
+from pytest_lmmeval.tasks.task import Task
+task = Task(TaskManager().select([{str(path)!r}])[0])
+task.doc_ids()
+assert "numpy" not in sys.modules
+samples = task.score([0, 1], [[Response(text="x")]] * 2)
+print([sample.scores["right,none"] for sample in samples])
+"""
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    scores = [sample.scores["right,none"] for sample in answer(folder.task(), ["x"] * 4)]
+    assert json.loads(done.stdout) == scores[:2]
 
 
 def test_scoring_leaves_the_global_random_numbers_alone(folder: TaskFolder) -> None:

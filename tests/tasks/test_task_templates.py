@@ -42,6 +42,28 @@ def test_a_template_renders_as_lm_eval_renders_it(
     assert compile_template(template, "lm_eval").render(doc) == expected
 
 
+@pytest.mark.parametrize(
+    "template",
+    [
+        "",
+        "100 % of %s, %(question)s, {question}\n",
+        "{{question}}",
+        "{{ question }}{{number}}\n\n{{ list }} {{nested}}: {{nothing}} {{share}}",
+        "{{range}} {{dict}}",
+        "{# a note #}{{- question -}} {% raw %}{{number}}{% endraw %}",
+    ],
+)
+def test_texts_and_columns_are_put_together_as_jinja_does_it(template: str) -> None:
+    doc = DOC | {"nothing": None, "share": 0.1, "range": "2-3"}
+    jinja = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
+    expected = jinja.from_string(template).render(doc)
+    assert compile_template(template, "lm_eval").render(doc) == expected
+
+
+def test_a_column_named_self_is_hidden_as_in_jinja() -> None:
+    assert "TemplateReference" in compile_template("{{self}}", "lm_eval").render({"self": "x"})
+
+
 def test_a_final_newline_stays_in_lm_eval_and_goes_in_lmms_eval() -> None:
     assert compile_template("{{a}}\n\n", "lm_eval").render({"a": "x"}) == "x\n\n"
     assert compile_template("{{a}}\n\n", "lmms_eval").render({"a": "x"}) == "x\n"

@@ -15,9 +15,18 @@ def token_counts(usage: Any) -> dict[str, int]:
     """Return OpenAI's token counts, those of reasoning and of cached prompts included."""
     if not isinstance(usage, dict):
         return {}
-    details = [usage.get(f"{kind}_tokens_details") or {} for kind in ("prompt", "completion")]
-    counts = {name: count for group in (usage, *details) for name, count in group.items()}
+    counts = usage
+    for kind in ("prompt_tokens_details", "completion_tokens_details"):
+        if details := usage.get(kind):
+            counts = {**counts, **details}
     return {name: counts[name] for name in _COUNTS if isinstance(counts.get(name), int)}
+
+
+def by_index(choices: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
+    """Return the choices of an answer in the order of the prompts."""
+    if len(choices) == 1:
+        return choices
+    return sorted(choices, key=lambda choice: choice.get("index", 0))
 
 
 def openai_details(answer: Any, count: int) -> Sequence[Details]:
@@ -26,7 +35,7 @@ def openai_details(answer: Any, count: int) -> Sequence[Details]:
     Token counts of several prompts together are nobody's, so they are left out.
     """
     found = answer.get("choices") if isinstance(answer, dict) else None
-    choices = sorted(found or (), key=lambda choice: choice.get("index", 0))
+    choices = by_index(found or ())
     usage = token_counts(answer.get("usage")) if count == 1 and isinstance(answer, dict) else {}
     details: list[Details] = [{"usage": usage} for _ in range(count)]
     for detail, choice in zip(details, choices, strict=False):

@@ -24,7 +24,6 @@ from pytest_lmmeval.models.endpoints.answers import Details, openai_details
 from pytest_lmmeval.models.endpoints.endpoint import EndpointLM
 from pytest_lmmeval.models.endpoints.failures import AttemptError, server_message
 from pytest_lmmeval.models.endpoints.grouping import Grouper, read_batch_size
-from pytest_lmmeval.models.endpoints.prompt_queue import PromptQueue
 from pytest_lmmeval.models.endpoints.prompts import Prompt, PromptBuilder
 from pytest_lmmeval.models.endpoints.tokenizing import TokenizingLM
 from pytest_lmmeval.models.generation import DEFAULT_MAX_TOKENS, cut_at_stops
@@ -92,7 +91,6 @@ class TemplateAPI(TokenizingLM):
         self.max_length = None if max_length is None else max_length - 1
         self.truncation: Policy = read_policy(truncate if truncation is None else truncation)
         self._groups = Grouper(self.batch_size, self._ask)
-        self._queue: PromptQueue | None = None
 
     # What a body holds.
 
@@ -188,13 +186,10 @@ class TemplateAPI(TokenizingLM):
             )
         if not self._has_own_form:
             self._prompts = await asyncio.to_thread(PromptBuilder, self)
-            self._queue = PromptQueue(self._prompts.build)
 
     async def aclose(self) -> None:
         """Close all connections and threads."""
         self._groups.close()
-        if self._queue is not None:
-            self._queue.close()
         await super().aclose()
 
     async def respond(self, request: Instance) -> Response:
@@ -205,7 +200,7 @@ class TemplateAPI(TokenizingLM):
             prompts = await self._built(request)
         except RequestError as error:
             return self._failed(error)
-        resized = self.resized_images(request)
+        resized = self.resized_images(request) if has_media(request) else 0
         if any(prompt.content is None for prompt in prompts):
             return Response(truncated=sum(prompt.dropped for prompt in prompts))
         if len(prompts) == 1:
@@ -260,9 +255,9 @@ class TemplateAPI(TokenizingLM):
 
     async def _built(self, request: Instance) -> list[Prompt]:
         apart = has_media(request) if self.chat else self.encodes_apart(request)
-        if apart and self._queue is not None and not self.chat and not self.is_long(request):
-            return await self._queue.build(request)
-        return await self._off_loop_if(apart, partial(self._prompts.build, request))
+        if not apart:
+            return self._prompts.build(request)
+        return await self._off_loop_if(True, partial(self._prompts.build, request))
 
     async def _ask(self, prompts: Sequence[Prompt]) -> Sequence[Response]:
         """Send prompts of one kind in one body; one that is refused takes no other with it."""

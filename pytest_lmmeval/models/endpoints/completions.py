@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from pytest_lmmeval.errors import RequestError
+from pytest_lmmeval.models.endpoints.answers import by_index
 from pytest_lmmeval.models.endpoints.api import TemplateAPI
 from pytest_lmmeval.models.generation import with_end
 
@@ -114,19 +115,19 @@ def _one(outputs: Any) -> dict[str, Any]:
     return answer
 
 
-def _choices(outputs: Any) -> list[dict[str, Any]]:
+def _choices(outputs: Any) -> Sequence[dict[str, Any]]:
     """Return the choices of an answer, or of lm-eval's list of one, by their index."""
-    return sorted(_one(outputs)["choices"], key=lambda choice: choice.get("index", 0))
+    return by_index(_one(outputs)["choices"])
 
 
 def _score(logprobs: dict[str, Any], start: int, end: int) -> tuple[float, bool]:
     """Sum the log-probabilities of the tokens from ``start`` to ``end``."""
     scored, tops = logprobs["token_logprobs"][start:end], logprobs["top_logprobs"][start:end]
-    if any(value is None for value in scored):
+    if None in scored:
         raise RequestError("model", "the server left out log-probabilities of the continuation")
     # As lm-eval: the likeliest token is the one with the largest number, whatever its text.
-    is_greedy = all(value == max(top.values()) for value, top in zip(scored, tops, strict=True))
-    return sum(scored), is_greedy
+    likeliest = [value == max(top.values()) for value, top in zip(scored, tops, strict=True)]
+    return sum(scored), all(likeliest)
 
 
 def _generated_each(usage: dict[str, Any], prompts: int) -> int | None:

@@ -9,7 +9,7 @@ gets the first four only), and each of a task's ``repeats`` has its own seed.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -25,7 +25,6 @@ from pytest_lmmeval.models.generation import (
     accepted_arguments,
     cut_at_stops,
     read_generation,
-    stops_of,
     with_end,
 )
 from pytest_lmmeval.models.media import sent_image
@@ -138,9 +137,15 @@ class OpenAIChat(VideoEndpoint):
             )
         generation = read_generation(request, self.max_gen_toks)
         messages = [self.message(request, message) for message in messages_of(request)]
-        body = {"model": self.model, "messages": messages, "max_tokens": generation.max_tokens}
-        body |= {"temperature": generation.temperature} | self.sampling(request, generation)
-        body |= self._continuation(request) | self.video_fields()
+        body = {
+            "model": self.model,
+            "messages": messages,
+            "max_tokens": generation.max_tokens,
+            "temperature": generation.temperature,
+            **self.sampling(request, generation),
+            **self._continuation(request),
+            **self.video_fields(),
+        }
         if self.max_completion_tokens:
             body["max_completion_tokens"] = body.pop("max_tokens")
             for refused in ("temperature", "stop"):
@@ -180,8 +185,10 @@ class OpenAIChat(VideoEndpoint):
         if request.dialect == "lmms_eval":
             return sent
         stops = with_end(generation.stop, self.eos_string)[:_MOST_STOPS]
-        stop = {"stop": stops} if stops else {}
-        return stop | {"seed": self.seed + request.repeat} | sent
+        fields: dict[str, Any] = {"stop": stops} if stops else {}
+        fields["seed"] = self.seed + request.repeat
+        fields.update(sent)
+        return fields
 
     def parse_response(self, request: Instance, answer: Any) -> Response:
         """Read the first choice; an empty answer is an answer, a missing one is not."""
@@ -197,9 +204,9 @@ class OpenAIChat(VideoEndpoint):
             thought, _, text = text.rpartition(self.think_end_token)
             reasoning, text = reasoning or thought, text.lstrip()
         text = text.removeprefix(_prefill(request))
-        stops = stops_of(request)
+        stops: Sequence[str] = read_generation(request, self.max_gen_toks).stop
         if request.dialect == "lm_eval":
-            stops = tuple(with_end(stops, self.eos_string))
+            stops = with_end(stops, self.eos_string)
         text, is_cut = cut_at_stops(text, stops)
         return Response(
             text=text,

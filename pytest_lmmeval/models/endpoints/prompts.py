@@ -79,6 +79,10 @@ class Reader(Protocol):
     def has_tokenizer(self) -> bool:
         """See ``TemplateAPI``."""
 
+    @property
+    def cuts_before_spaces(self) -> bool:
+        """See ``TemplateAPI``."""
+
     def tok_encode(self, string: str, *, add_special_tokens: bool) -> Any:
         """See ``TemplateAPI``."""
 
@@ -102,9 +106,11 @@ class PromptBuilder:
         self._model = model
         self._encoder: TextEncoder | None = None
         if model.has_tokenizer:
-            prefix = model.prefix_token_id
             self._encoder = TextEncoder(
-                _Coder(model), add_bos_token=model.add_bos_token, prefix_token_id=prefix
+                _Coder(model),
+                add_bos_token=model.add_bos_token,
+                prefix_token_id=model.prefix_token_id,
+                cuts_before_spaces=model.cuts_before_spaces,
             )
 
     def build(self, request: Instance) -> list[Prompt]:
@@ -151,18 +157,19 @@ class PromptBuilder:
 
     def _likelihood(self, request: Instance) -> Prompt:
         before, after = self._tokens().encode_pair(self._text(request), request.continuation)
+        tokens = before + after
         # A server generates one token beside what it scores, so one less than it reads fits.
-        room = self._model.max_length or len(before) + len(after)
+        room = self._model.max_length or len(tokens)
         if len(after) >= room:
             raise RequestError(
                 "client",
                 f"the continuation has {len(after)} tokens, of which at most {room - 1} fit",
             )
-        fitted = fit(before + after, room, self._model.truncation)
+        fitted = fit(tokens, room, self._model.truncation)
         if fitted.tokens is None:
             return Prompt(request, None, dropped=fitted.dropped)
-        tokens = list(fitted.tokens)
-        return Prompt(request, tokens, tokens, len(tokens) - len(after), dropped=fitted.dropped)
+        kept = list(fitted.tokens)
+        return Prompt(request, kept, kept, len(kept) - len(after), dropped=fitted.dropped)
 
     def _windows(self, request: Instance) -> list[Prompt]:
         encoder = self._tokens()

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import importlib
 import json
+import threading
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+from pytest_lmmeval.models.endpoints.tokenizer_cuts import cuts_before_spaces
 
 # Transformers' generic class by its present and its former name.
 _GENERIC = frozenset({"TokenizersBackend", "PreTrainedTokenizerFast"})
@@ -59,31 +61,43 @@ class FileTokenizer:
         tokenizer: The library's own object.
         special: The named special tokens' texts.
         load_whole: Returns transformers' object, for chat templates and for a user's own model.
+        cuts_before_spaces: See ``tokenizer_cuts``.
     """
 
     in_threads = True
 
     def __init__(
-        self, tokenizer: Any, special: Mapping[str, str], load_whole: Callable[[], Any]
+        self,
+        tokenizer: Any,
+        special: Mapping[str, str],
+        load_whole: Callable[[], Any],
+        *,
+        cuts_before_spaces: bool = False,
     ) -> None:
         # As transformers: whatever length the file says, no text is cut or filled up.
         tokenizer.no_truncation()
         tokenizer.no_padding()
         self._tokenizer = tokenizer
         self._load_whole = load_whole
+        self._loading = threading.Lock()
+        self._whole: Any = None
+        self.cuts_before_spaces = cuts_before_spaces
         self.eos_token = special.get("eos_token")
         self.eos_token_id = self._id(self.eos_token)
         self.bos_token_id = self._id(special.get("bos_token"))
 
-    @cached_property
+    @property
     def raw(self) -> Any:
         """The tokenizer of transformers, which takes seconds to load."""
-        return self._load_whole()
+        with self._loading:
+            if self._whole is None:
+                self._whole = self._load_whole()
+            return self._whole
 
     @property
     def is_whole(self) -> bool:
         """Whether ``raw`` is loaded."""
-        return "raw" in self.__dict__
+        return self._whole is not None
 
     def encode(self, text: str, *, add_special_tokens: bool) -> list[int]:
         """Return the tokens of a text."""
@@ -116,8 +130,9 @@ def read_tokenizer(folder: Path, load_whole: Callable[[], Any]) -> FileTokenizer
         if not _is_generic(settings, model):
             return None
         special = _special_tokens(settings, file, folder)
+        cuts = cuts_before_spaces(file)
         library = importlib.import_module("tokenizers")
-    except (OSError, ValueError, LookupError, TypeError, ImportError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, ImportError):
         return None  # transformers tells what is wrong with it
     if special is None:
         return None
@@ -125,7 +140,7 @@ def read_tokenizer(folder: Path, load_whole: Callable[[], Any]) -> FileTokenizer
         tokenizer = library.Tokenizer.from_file(str(folder / "tokenizer.json"))
     except Exception:  # the Rust library raises nothing narrower; transformers tells the reason
         return None
-    return FileTokenizer(tokenizer, special, load_whole)
+    return FileTokenizer(tokenizer, special, load_whole, cuts_before_spaces=cuts)
 
 
 def _json(path: Path) -> dict[str, Any]:

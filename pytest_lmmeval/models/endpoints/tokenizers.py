@@ -11,8 +11,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+import orjson
+
 from pytest_lmmeval.errors import ModelUnavailable, UsageError, nearest
 from pytest_lmmeval.models.endpoints.failures import shortened
+from pytest_lmmeval.models.endpoints.tokenizer_cuts import cuts_before_spaces
 from pytest_lmmeval.models.endpoints.tokenizer_files import read_tokenizer
 
 _BACKENDS = ("huggingface", "tiktoken", "none")
@@ -56,9 +59,11 @@ class Tokenizer(Protocol):
         eos_token_id: The token that ends a text, if there is one.
         eos_token: Its text.
         in_threads: Whether it may encode in several threads at once.
+        cuts_before_spaces: See ``tokenizer_cuts``; False where that is not known.
     """
 
     in_threads: bool
+    cuts_before_spaces: bool
     bos_token_id: int | None
     eos_token_id: int | None
     eos_token: str | None
@@ -106,6 +111,7 @@ class HuggingFaceTokenizer:
         if self.in_threads:
             # The first text sets what the Rust tokenizer truncates, which no other may be using.
             self.raw.encode("")
+        self.cuts_before_spaces = self.in_threads and cuts_before_spaces(_described(self.raw))
         self.bos_token_id: int | None = self.raw.bos_token_id
         self.eos_token_id: int | None = self.raw.eos_token_id
         self.eos_token: str | None = self.raw.eos_token
@@ -137,6 +143,7 @@ class TiktokenTokenizer:
     """
 
     is_whole = True
+    cuts_before_spaces = False
 
     def __init__(self, name: str) -> None:
         tiktoken = _package("tiktoken", "tiktoken")
@@ -201,6 +208,25 @@ def load_tokenizer(backend: str, name: str, arguments: Mapping[str, Any]) -> Tok
     if asked == as_usual and _path(name).is_dir():
         return read_tokenizer(_path(name), lambda: load().raw) or load()
     return load()
+
+
+def _described(raw: Any) -> dict[str, Any]:
+    """Return what ``tokenizer_cuts`` has to know of a tokenizer of transformers, as in a file."""
+    if not type(raw).__module__.startswith("transformers."):
+        return {}  # code of the tokenizer's own may do anything to a text
+    rust = raw.backend_tokenizer
+    parts = {"normalizer": rust.normalizer, "pre_tokenizer": rust.pre_tokenizer}
+    try:
+        told = {name: part and orjson.loads(part.__getstate__()) for name, part in parts.items()}
+    except Exception:  # the Rust library raises nothing narrower for a part that is Python code
+        return {}
+    flags = ("content", "lstrip", "rstrip", "single_word")
+    added = rust.get_added_tokens_decoder().values()
+    return {
+        **told,
+        "added_tokens": [{name: getattr(token, name) for name in flags} for token in added],
+        "model": {"dropout": getattr(rust.model, "dropout", None)},
+    }
 
 
 def _path(name: str) -> Path:

@@ -12,7 +12,7 @@ from pytest_lmmeval.models.endpoints.images import ImageEndpoint
 from pytest_lmmeval.models.endpoints.tokenizers import Tokenizer, load_tokenizer, read_backend
 from pytest_lmmeval.records import Instance
 
-# Characters.
+# Characters that take so long to encode that no other request should wait behind them.
 _LONG = 5_000
 
 
@@ -102,22 +102,27 @@ class TokenizingLM(ImageEndpoint):
         return self._loaded.eos_token_id if bos is None else bos
 
     def encodes_apart(self, request: Instance) -> bool:
-        """Whether the prompts of a request are encoded on another thread: the tokenizer allows it.
+        """Whether the prompts of a request are made on another thread: they are long.
 
-        A subclass's own ``tok_encode`` runs on the event loop.
+        Handing over a short one costs as much as encoding it. A subclass's own ``tok_encode``, and
+        a tokenizer that is not made for threads, run on the event loop.
         """
         if request.request_type == "generate_until" and not self.tokenized_requests:
             # There is only a chat template, which is quick once it is loaded.
             is_text = isinstance(request.context, str)
             return not (is_text or self._loaded is None or self._loaded.is_whole)
-        own = type(self).tok_encode is TokenizingLM.tok_encode
-        return own and self._loaded is not None and self._loaded.in_threads
+        in_threads = self._loaded is not None and self._loaded.in_threads
+        return in_threads and self._encodes_itself and _length(request) > _LONG
 
-    def is_long(self, request: Instance) -> bool:
-        """Whether a request takes so long to encode that no other should wait behind it."""
-        context = request.context
-        texts = [context] if isinstance(context, str) else [message.text for message in context]
-        return sum(map(len, texts)) > _LONG
+    @property
+    def cuts_before_spaces(self) -> bool:
+        """Whether texts may be encoded in two parts; see ``tokenizer_cuts``."""
+        known = self._loaded is not None and self._loaded.cuts_before_spaces
+        return known and self._encodes_itself
+
+    @property
+    def _encodes_itself(self) -> bool:
+        return type(self).tok_encode is TokenizingLM.tok_encode
 
     def tok_encode(
         self,
@@ -188,3 +193,9 @@ class TokenizingLM(ImageEndpoint):
         }
         known = {name: str(value) for name, value in told.items() if value not in (None, False, "")}
         return super().identity() | known
+
+
+def _length(request: Instance) -> int:
+    if isinstance(request.context, str):
+        return len(request.context)
+    return sum(len(message.text) for message in request.context)

@@ -14,7 +14,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pytest_lmmeval.config.options import RunConfig
+from pytest_lmmeval.config.run_config import RunConfig
 from pytest_lmmeval.errors import LmmError
 from pytest_lmmeval.plans.task_plans import TaskPlan
 from pytest_lmmeval.suites.engine_configs.gsm8k import plan_gsm8k

@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from pytest_lmmeval.config.options import RunConfig
+from pytest_lmmeval.config.run_config import RunConfig
 from pytest_lmmeval.errors import TaskError, UsageError, nearest
 from pytest_lmmeval.gates.old_rules import OldRule
 from pytest_lmmeval.plans.task_plans import ModelPlan, TaskPlan

@@ -2,17 +2,20 @@
 
 Importing it takes longer than all else before the first request. For a file whose rows hold plain
 values, or lists of them, all that it does is to ask Arrow for the file's table, so Arrow is asked
-here in the same way. Whatever else a file holds, or however else it was to be read, is left to the
-library: several files, nested rows, types that change, one list of everything, another encoding.
+here in the same way, if it is not plain what it would say. Whatever else a file holds, or however
+else it was to be read, is left to the library: several files, nested rows, types that change, one
+list of everything, another encoding.
 """
 
 from __future__ import annotations
 
 import importlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
+
+from pytest_lmmeval.tasks.data.json_lines import plain_rows
 
 # Bytes. Larger ones are better off in the library's files, which are not held in memory.
 _LARGEST = 4 << 20
@@ -63,13 +66,34 @@ def read_flat(kwargs: Mapping[str, Any]) -> Mapping[str, FlatRows] | None:
     files = {"train": files} if isinstance(files, str) else files
     if set(kwargs) != {"data_files"} or not isinstance(files, Mapping) or not files:
         return None
-    tables = {}
+    contents = {}
     for split, path in files.items():
         content = _content(path)
-        table = _table(content) if content is not None else None
+        if content is None:
+            return None
+        contents[str(split)] = content
+    return _read_plainly(contents) or _read_by_arrow(contents)
+
+
+def _read_plainly(contents: Mapping[str, bytes]) -> Mapping[str, FlatRows] | None:
+    found = {split: plain_rows(content) for split, content in contents.items()}
+    tables = {split: table for split, table in found.items() if table is not None}
+    schemas = [list(table.kinds.items()) for table in tables.values()]
+    if len(tables) < len(found) or any(schema != schemas[0] for schema in schemas):
+        return None
+    if _is_log(name for name, _ in schemas[0]):
+        return None
+    lists = [name for name, kind in schemas[0] if kind[0] is list]
+    return {split: FlatRows(table.rows, lists) for split, table in tables.items()}
+
+
+def _read_by_arrow(contents: Mapping[str, bytes]) -> Mapping[str, FlatRows] | None:
+    tables = {}
+    for split, content in contents.items():
+        table = _table(content)
         if table is None:
             return None
-        tables[str(split)] = table
+        tables[split] = table
     # The library makes all splits have the columns and types of the first.
     schemas = [table.schema for table in tables.values()]
     if any(schema != schemas[0] for schema in schemas):
@@ -101,10 +125,12 @@ def _table(content: bytes) -> Any:
         table.validate()
     except (ImportError, ValueError, NotImplementedError):
         return None  # Arrow's errors are among them; the library tries further, or tells the reason
-    names = set(table.column_names)
     is_plain = all(_is_plain(arrow.types, column.type) for column in table.schema)
-    is_log = any(columns <= names for columns in _AGENT_LOGS)
-    return table if is_plain and table.num_rows and not is_log else None
+    return table if is_plain and table.num_rows and not _is_log(table.column_names) else None
+
+
+def _is_log(names: Iterable[str]) -> bool:
+    return any(columns <= set(names) for columns in _AGENT_LOGS)
 
 
 def _rows(table: Any) -> FlatRows:

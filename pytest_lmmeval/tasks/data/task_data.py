@@ -57,6 +57,7 @@ class TaskData:
         self._splits: Mapping[str, Any] | None = None
         self._tables: dict[tuple[str, int], Table] = {}
         self._samples: Table | None = None
+        self._docs: Table | None = None
 
     @property
     def named_by(self) -> str:
@@ -72,11 +73,14 @@ class TaskData:
             TaskError: The task names no data, or a function that it names failed.
             DataError: The data are not there or hold no docs.
         """
-        table = self._table(self._config.eval_split, self._config.process_docs)
-        if not len(table):
+        if self._docs is None:
             split = self._config.eval_split
-            raise self._config.data_error(self._split_key(split), f"split {split!r} holds no docs")
-        return table
+            table = self._table(split, self._config.process_docs)
+            if not len(table):
+                message = f"split {split!r} holds no docs"
+                raise self._config.data_error(self._split_key(split), message)
+            self._docs = table
+        return self._docs
 
     @property
     def pool(self) -> Table:

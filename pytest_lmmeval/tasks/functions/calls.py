@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import random
-import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
@@ -155,24 +154,24 @@ def seeded(python: int | str | None, numpy: int | None) -> Iterator[None]:
 
     Args:
         python: Seed of ``random``; None leaves it as it is.
-        numpy: Seed of ``numpy.random``, if that is loaded; None leaves it as it is.
+        numpy: Seed of ``numpy.random``; None leaves it as it is.
     """
     with _SEEDED:
         state = random.getstate()
         if python is not None:
             random.seed(python)
-        # Only code that has imported it can draw from it, and importing it takes its time.
-        loaded = sys.modules.get("numpy")
-        if loaded is not None:
-            numpy_state = loaded.random.get_state()
-            if numpy is not None:
-                loaded.random.seed(numpy)
+        # Deferred: only tasks with code of their own need it. Where there is such code it must be
+        # loaded first, because the code may import it when it is called, and draw at once.
+        import numpy as np
+
+        numpy_state = np.random.get_state()
+        if numpy is not None:
+            np.random.seed(numpy)
         try:
             yield
         finally:
             random.setstate(state)
-            if loaded is not None:
-                loaded.random.set_state(numpy_state)
+            np.random.set_state(numpy_state)
 
 
 def seeded_for(key: str) -> contextlib.AbstractContextManager[None]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import functools
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -61,18 +61,7 @@ class Field:
             TaskError: Its template or function failed.
             DataError: It uses a column that is not there.
         """
-        if self.is_function:
-            args, kwargs = self._extra
-            return self.function.call(doc, *args, doc_id=doc_id, **kwargs)
-        if isinstance(self.value, Mapping):
-            return list(self.value.values())
-        if not isinstance(self.value, str):
-            return self.value
-        if self._is_column:
-            if self.value not in doc:
-                raise missing_column(self.config, self.role, self.value, doc)
-            return doc[self.value]
-        return self._interpreted(self.render(doc, doc_id), doc_id)
+        return self._reader(doc, doc_id)
 
     def read_text(self, doc: Doc, doc_id: int | None = None) -> str:
         """Return the field of a doc, which must be text.
@@ -96,6 +85,29 @@ class Field:
             note = f", which {self.role} names"
             raise missing_column(self.config, self.role, str(self.value), doc, note)
         return doc[self.value]
+
+    @functools.cached_property
+    def _reader(self) -> Callable[[Doc, int | None], Any]:
+        """How the field of a doc is read, which is the same for all docs."""
+        if self.is_function:
+            return self._called
+        if isinstance(self.value, Mapping):
+            return lambda doc, doc_id: list(self.value.values())
+        if not isinstance(self.value, str):
+            return lambda doc, doc_id: self.value
+        return self._named if self._is_column else self._filled
+
+    def _called(self, doc: Doc, doc_id: int | None) -> Any:
+        args, kwargs = self._extra
+        return self.function.call(doc, *args, doc_id=doc_id, **kwargs)
+
+    def _named(self, doc: Doc, doc_id: int | None) -> Any:
+        if self.value not in doc:
+            raise missing_column(self.config, self.role, self.value, doc)
+        return doc[self.value]
+
+    def _filled(self, doc: Doc, doc_id: int | None) -> Any:
+        return self._interpreted(self.render(doc, doc_id), doc_id)
 
     @property
     def is_function(self) -> bool:

@@ -38,10 +38,10 @@ class LmEvalPrompts(PromptBuilder):
         return [self._context([*before, *asked], doc, doc_id) for asked in self._asked(doc, doc_id)]
 
     def _context(self, turns: list[Turn], doc: Doc, doc_id: int) -> Context:
-        fields = self.fields.images
-        if not fields and not self.settings.as_messages:
+        fields, as_messages = self.fields.images, self.settings.as_messages
+        if not fields and not as_messages:
             return plain_text(turns)
-        if self.settings.as_messages:
+        if as_messages:
             messages = chat(turns, self.settings.fewshot_as_multiturn)
         else:
             messages = chat([Turn("user", plain_text(turns))], multiturn=True)
@@ -54,7 +54,10 @@ class LmEvalPrompts(PromptBuilder):
 
     def _system(self, doc: Doc, doc_id: int) -> list[Turn]:
         description = _optional(self.fields.description, doc, doc_id)
-        text = joined(self.settings.system_instruction, description, self.delimiter)
+        instruction = self.settings.system_instruction
+        if not description and not instruction:
+            return []
+        text = joined(instruction, description, self.delimiter)
         return [Turn("system", text)] if text else []
 
     def _asked(self, doc: Doc, doc_id: int) -> list[list[Turn]]:
