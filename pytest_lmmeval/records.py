@@ -1,8 +1,8 @@
 """The values that travel from a task to a verdict.
 
-Instance (a request) → Response → Sample (one doc) → MetricResult → Verdict. None is ever changed; those
-that cross a process border have ``to_builtins`` and ``from_builtins``, because an xdist worker may
-only send builtin types. This module imports nothing of ours.
+Instance (a request) → Response → Sample (one doc) → MetricResult → Verdict. None is ever changed;
+those that cross a process border have ``to_builtins`` and ``from_builtins``, because an xdist
+worker may only send builtin types. This module imports nothing of ours.
 """
 
 from __future__ import annotations
