@@ -119,15 +119,19 @@ class GateScheduling:
         self._has_begun = True
 
     @contextmanager
-    def _without_those_that_still_collect(self) -> Iterator[None]:
-        """Hide the workers that cannot be given anything yet.
+    def _without_those_that_still_collect(self, but: object = None) -> Iterator[None]:
+        """Hide the workers that cannot be given anything yet, ``but`` one.
 
-        When two replacements come up together, the schedulers that hand out units would give one to
-        both as soon as the first has collected, and fail for want of the other's collection.
+        The schedulers that hand out units would give one to a replacement that is coming up, as
+        soon as another one has collected, or has died, and fail for want of its collection.
         """
         assigned: dict[Any, Any] = getattr(self._inner, "assigned_work", {})
         known = getattr(self._inner, "registered_collections", assigned)
-        hidden = {node: assigned.pop(node) for node in list(assigned) if node not in known}
+        hidden = {
+            node: assigned.pop(node)
+            for node in list(assigned)
+            if node not in known and node is not but
+        }
         try:
             yield
         finally:
@@ -160,10 +164,11 @@ class GateScheduling:
         Another one may have died since. What it is sent is noted as its own, and put back when
         xdist hears of its death.
         """
-        try:
-            return self._inner.remove_node(node)
-        except OSError:
-            return running
+        with self._without_those_that_still_collect(but=node):
+            try:
+                return self._inner.remove_node(node)
+            except OSError:
+                return running
 
     def report_crash(self, report: pytest.TestReport, worker: str) -> str | None:
         """Make xdist's report of what was lost true.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -166,21 +166,53 @@ class Mortal:
         self.shutting_down = True
 
 
-@pytest.mark.parametrize("inner", [LoadScheduling, LoadScopeScheduling, WorkStealingScheduling])
-def test_workers_that_die_together_are_told_apart(
-    pytester: pytest.Pytester, inner: Callable[..., Any]
-) -> None:
+TESTS = [f"test_{name}.py::test" for name in "abcdefgh"]
+
+
+@pytest.fixture
+def two_at_work(
+    pytester: pytest.Pytester, request: pytest.FixtureRequest
+) -> tuple[GateScheduling, list[Mortal]]:
+    """Two workers that one of xdist's schedulers has given something to do."""
     pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
     config = pytester.parseconfigure("-d", "--tx=2*popen")
-    scheduling = GateScheduling(inner(config), SimpleNamespace(config=config))  # type: ignore[arg-type]  # none of its parts is needed
+    session: Any = SimpleNamespace(config=config)  # none of its other parts is needed
+    scheduling = GateScheduling(request.param(config), session)
     workers = [Mortal("gw0"), Mortal("gw1")]
-    tests = [f"test_{name}.py::test" for name in "abcdefgh"]
     for worker in workers:
         scheduling.add_node(worker)
-        scheduling.add_node_collection(worker, tests)
+        scheduling.add_node_collection(worker, TESTS)
     scheduling.schedule()
+    return scheduling, workers
+
+
+every_scheduler = pytest.mark.parametrize(
+    "two_at_work", [LoadScheduling, LoadScopeScheduling, WorkStealingScheduling], indirect=True
+)
+
+
+@every_scheduler
+def test_workers_that_die_together_are_told_apart(
+    two_at_work: tuple[GateScheduling, list[Mortal]],
+) -> None:
+    scheduling, workers = two_at_work
     for worker in workers:
         worker.is_dead = True
-    running = [tests[worker.sent[0]] for worker in workers]
+    running = [TESTS[worker.sent[0]] for worker in workers]
     assert [scheduling.remove_node(worker) for worker in workers] == running
     assert len(set(running)) == 2
+
+
+@every_scheduler
+def test_a_worker_that_dies_while_the_replacement_of_another_one_collects_is_told(
+    two_at_work: tuple[GateScheduling, list[Mortal]],
+) -> None:
+    scheduling, workers = two_at_work
+    running = [TESTS[worker.sent[0]] for worker in workers]
+    found = []
+    for number, worker in enumerate(workers):
+        worker.is_dead = True
+        found.append(scheduling.remove_node(worker))
+        if number == 0:
+            scheduling.add_node(Mortal("gw2"))
+    assert found == running
