@@ -222,6 +222,22 @@ def test_after_a_late_answer_its_connection_is_not_used_again() -> None:
     assert (found, server.connections) == (SAID, 2)
 
 
+def test_each_request_of_a_connection_has_its_own_limit() -> None:
+    async def answer(number: int, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep((0, 0.2, 0, 5)[number])
+        writer.write(WHOLE)
+
+    async def work(transport: Transport, url: str) -> list[Any]:
+        limits = (0.1, 1.0, 60.0)
+        found = [await transport.request("POST", url, b"{}", within=limit) for limit in limits]
+        with pytest.raises(AttemptError, match=r"no answer within 0\.3 s"):
+            await transport.request("POST", url, b"{}", within=0.3)
+        return found
+
+    found, server = asked(answer, work)
+    assert (found, server.connections) == ([SAID, SAID, SAID], 1)
+
+
 def test_a_cancelled_request_takes_its_connection_along() -> None:
     async def cancelled_then_good(transport: Transport, url: str) -> Any:
         waiting = asyncio.ensure_future(transport.request("POST", url, b"{}"))

@@ -36,6 +36,9 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport | None = None
         self._answered: asyncio.Future[Answer] | None = None
+        self._limit = 0.0
+        self._deadline = 0.0
+        self._timer: asyncio.TimerHandle | None = None
         self._begun = False
         self._headers: dict[str, str] = {}
         self._pieces: list[bytes] = []
@@ -59,7 +62,7 @@ class Connection(asyncio.Protocol):
         assert self._transport is not None, "it is not connected"
         answered: asyncio.Future[Answer] = self._loop.create_future()
         self._answered = answered
-        timer = self._loop.call_later(limit, self._fail_late, limit)
+        self._be_done_within(limit)
         try:
             if len(body) < _JOINED_BELOW:
                 self._transport.write(head + body)
@@ -71,7 +74,6 @@ class Connection(asyncio.Protocol):
             self.abort()
             raise
         finally:
-            timer.cancel()
             self._answered = None
 
     def abort(self) -> None:
@@ -99,6 +101,8 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """Fail what waits for an answer, unless that was to end with the connection."""
         self._lost(self)
+        if self._timer is not None:
+            self._timer.cancel()
         if self._begun and error is None and not self._headers.keys() & _SAY_WHERE_IT_ENDS:
             self._finish()
         self._fail(broken_off() if self._begun else no_connection(error))
@@ -147,5 +151,23 @@ class Connection(asyncio.Protocol):
         if self._answered is not None and not self._answered.done():
             self._answered.set_exception(error)
 
-    def _fail_late(self, limit: float) -> None:
-        self._fail(too_slow(limit))
+    def _be_done_within(self, limit: float) -> None:
+        """Set when the answer has to be complete.
+
+        One timer serves many requests: making one for each would cost as much as sending it.
+        """
+        self._limit, self._deadline = limit, self._loop.time() + limit
+        if self._timer is not None and self._timer.when() > self._deadline:
+            self._timer.cancel()
+            self._timer = None
+        if self._timer is None:
+            self._timer = self._loop.call_at(self._deadline, self._look_at_the_clock)
+
+    def _look_at_the_clock(self) -> None:
+        self._timer = None
+        if self._answered is None:
+            return
+        if self._loop.time() < self._deadline:
+            self._timer = self._loop.call_at(self._deadline, self._look_at_the_clock)
+        else:
+            self._fail(too_slow(self._limit))
