@@ -224,7 +224,7 @@ def test_after_a_late_answer_its_connection_is_not_used_again() -> None:
 
 def test_each_request_of_a_connection_has_its_own_limit() -> None:
     async def answer(number: int, writer: asyncio.StreamWriter) -> None:
-        await asyncio.sleep((0, 0.2, 0, 5)[number])
+        await asyncio.sleep((0, 0.2, 0, 1.5)[number])
         writer.write(WHOLE)
 
     async def work(transport: Transport, url: str) -> list[Any]:
