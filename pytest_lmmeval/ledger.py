@@ -7,7 +7,6 @@ task has results only when all its parts are in.
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -69,20 +68,6 @@ class PartResult:
     about: Mapping[str, Any]
     span: tuple[float, float] | None = None
     unasked: Sequence[UnaskedDoc] = ()
-
-    def to_builtins(self) -> dict[str, Any]:
-        """Return it as builtin types, for the journey from a worker to the controller."""
-        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        values["samples"] = [sample.to_builtins() for sample in self.samples]
-        values["unasked"] = [list(doc) for doc in self.unasked]
-        return values
-
-    @classmethod
-    def from_builtins(cls, values: Mapping[str, Any]) -> PartResult:
-        """Rebuild what ``to_builtins`` returned."""
-        samples = [Sample.from_builtins(sample) for sample in values["samples"]]
-        unasked = [UnaskedDoc(*doc) for doc in values["unasked"]]
-        return cls(**{**values, "samples": samples, "unasked": unasked})
 
 
 @dataclass

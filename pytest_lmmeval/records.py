@@ -1,8 +1,7 @@
 """The values that travel from a task to a verdict.
 
-Instance (a request) → Response → Sample (one doc) → MetricResult → Verdict. None is ever changed;
-those that cross a process border have ``to_builtins`` and ``from_builtins``, because an xdist
-worker may only send builtin types. This module imports nothing of ours.
+Instance (a request) → Response → Sample (one doc) → MetricResult → Verdict. None is ever changed.
+This module imports nothing of ours.
 """
 
 from __future__ import annotations
@@ -245,24 +244,6 @@ class Sample:
     target_hash: str
     cluster: str | None = None
     unparsed: tuple[str, ...] = ()
-
-    def to_builtins(self) -> dict[str, Any]:
-        """Return the sample as builtin types that execnet and JSON can carry."""
-        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        values["responses"] = [response.to_builtins() for response in self.responses]
-        values["scores"] = dict(self.scores)
-        values["filtered"] = {name: list(value) for name, value in self.filtered.items()}
-        values["doc"] = dict(self.doc)
-        values["arguments"] = list(self.arguments)
-        values["unparsed"] = list(self.unparsed)
-        return values
-
-    @classmethod
-    def from_builtins(cls, values: Mapping[str, Any]) -> Sample:
-        """Rebuild a sample from what ``to_builtins`` returned."""
-        responses = tuple(Response.from_builtins(r) for r in values["responses"])
-        unparsed = tuple(values["unparsed"])
-        return cls(**{**values, "responses": responses, "unparsed": unparsed})
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,14 +94,18 @@ class Watch:
         self._first: list[Sample] = []
         self._open: list[Sample] = []
 
-    def add(self, first: int, samples: Sequence[Sample]) -> Stop | None:
+    def add(self, first: int, samples: Sequence[Sample], *, waits: bool = True) -> Stop | None:
         """Take in the samples of neighbouring docs, and return why to stop, if so.
 
         Args:
             first: The place of the first of them in the order in which docs are sent, from 0.
             samples: The samples, in any order. Those that were taken in already are left out.
+            waits: Whether they are kept where docs before them are missing. They are not to be
+                where those never come, as in a process that measures some of the parts.
         """
         if self._is_over or first + len(samples) <= self._seen:
+            return self.stop
+        if first > self._seen and (not waits or self._wants_no_more_than(first)):
             return self.stop
         self._waiting[first] = sorted(samples, key=_rank) if self._random else samples
         while self.stop is None and any(place <= self._seen for place in self._waiting):
@@ -114,7 +118,11 @@ class Watch:
     @property
     def _is_over(self) -> bool:
         """Whether nothing is left that could stop the task."""
-        return not self._gates and not self._first_look and len(self._first) >= FIRST_DOCS
+        return self._wants_no_more_than(len(self._first))
+
+    def _wants_no_more_than(self, docs: int) -> bool:
+        """Whether nothing but the first docs could stop the task."""
+        return not self._gates and not self._first_look and docs >= FIRST_DOCS
 
     def _look(self, samples: Sequence[Sample]) -> None:
         """Look at docs one by one, so that it is all the same how many came at a time."""

@@ -61,6 +61,7 @@ class Stopping:
         *,
         after: int = 0,
         remote: bool,
+        waits: bool = True,
     ) -> None:
         """Look at samples of a part.
 
@@ -71,6 +72,7 @@ class Stopping:
             samples: What was measured of neighbouring docs.
             after: How many docs of the part are sent before these.
             remote: Whether other processes measure, too.
+            waits: Whether samples are kept where docs before them are missing; see ``Watch.add``.
         """
         plan = part.plan
         if not is_watched(plan) or plan.key in self.stops:
@@ -78,7 +80,7 @@ class Stopping:
         if plan.key not in self._watches:
             self._watches[plan.key] = watch_of(plan, task, sending)
         place = first_doc(part.index, plan.parts, sending.docs) + after
-        stop = self._watches[plan.key].add(place, samples)
+        stop = self._watches[plan.key].add(place, samples, waits=waits)
         if stop is not None:
             self.stops[plan.key] = stop
             if remote:

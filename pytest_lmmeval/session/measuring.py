@@ -70,7 +70,9 @@ class Measuring:
         task, order = self._open.task(part.plan), self._open.orders.get(part.plan.key)
         sending = Sending(len(task.doc_ids()), None if order is None else order.largest_cluster)
         remote = self._open.worker is not None
-        self._stopping.look(part, task, sending, samples, after=after, remote=remote)
+        self._stopping.look(
+            part, task, sending, samples, after=after, remote=remote, waits=not remote
+        )
 
     def _submit(self, parts: Sequence[Part], pipeline: Pipeline) -> None:
         """Queue parts, each task's before the next one is opened: the first must not wait."""

@@ -11,8 +11,8 @@ import orjson
 import pytest
 
 from pytest_lmmeval.config.recorded_config import public_arguments
-from pytest_lmmeval.ledger import PartResult
-from pytest_lmmeval.records import Response, Sample
+from pytest_lmmeval.ledger import PartResult, UnaskedDoc
+from pytest_lmmeval.records import Failure, Response, Sample
 from pytest_lmmeval.reports.json_text import json_document, json_line
 from pytest_lmmeval.session.parcels import pack, unpack
 
@@ -50,7 +50,10 @@ def test_a_part_travels_whatever_its_values_are() -> None:
         doc_id=0,
         outcome="scored",
         scores={"m,none": (1.0, HALF, math.inf), "huge,none": 2**70, "set,none": {"a": [None]}},
-        responses=(Response(text=HALF),),
+        responses=(
+            Response(text=HALF, usage={"completion_tokens": 3}, latency=0.1 + 0.2),
+            Response(failure=Failure("server", HALF), attempts=5),
+        ),
         filtered={"none": [HALF]},
         target=HALF,
         doc={HALF: 0.1 + 0.2},
@@ -58,9 +61,11 @@ def test_a_part_travels_whatever_its_values_are() -> None:
         doc_hash="",
         prompt_hash="",
         target_hash="",
+        cluster="c",
+        unparsed=("none",),
     )
     about = {"model": {"model": HALF}}
-    part = PartResult("k", "t", 0, 1, [sample], about, (1.0, 2.0), unasked=[])
+    part = PartResult("k", "t", 0, 1, [sample], about, (1.0, 2.0), [UnaskedDoc(1, "a", "b", "c")])
     assert unpack(execnet.loads(execnet.dumps(pack(part)))) == part
 
 

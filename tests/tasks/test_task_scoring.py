@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -12,7 +13,9 @@ import pytest
 from task_builders import MINIMAL, QUESTIONS, TaskFolder, answer
 
 from pytest_lmmeval.errors import DataError, TaskError, UsageError
-from pytest_lmmeval.records import Failure, Response, Sample
+from pytest_lmmeval.ledger import PartResult
+from pytest_lmmeval.records import Failure, Response
+from pytest_lmmeval.session.parcels import pack, unpack
 from pytest_lmmeval.tasks.task import Task
 
 NUMBER = "    filter_list: [{name: n, filter: [{function: regex}, {function: take_first}]}]\n"
@@ -72,7 +75,7 @@ def test_one_failed_repeat_fails_its_doc(folder: TaskFolder) -> None:
     assert len(sample.arguments) == 2
 
 
-def test_a_sample_is_made_of_builtin_types_and_survives_json(folder: TaskFolder) -> None:
+def test_a_sample_is_made_of_builtin_types_and_survives_a_journey(folder: TaskFolder) -> None:
     body = "return {'right': np.float64(0.5), 'n': np.int64(3), 'flag': np.bool_(True), "
     body += "'pair': (np.float32(0.25), [None, 'x']), 'map': {'k': np.array(2)}}"
     samples = answer(judged(folder, body), ["x"] * 4)
@@ -83,18 +86,10 @@ def test_a_sample_is_made_of_builtin_types_and_survives_json(folder: TaskFolder)
         "pair,none": (0.25, [None, "x"]),
         "map,none": {"k": 2},
     }
-    assert _types(samples[0].to_builtins()) <= {
-        dict,
-        list,
-        tuple,
-        str,
-        int,
-        float,
-        bool,
-        type(None),
-    }
-    text = json.dumps(samples[0].to_builtins())
-    assert Sample.from_builtins(json.loads(text)).scores["n,none"] == 3
+    builtin = {dict, list, tuple, str, int, float, bool, type(None)}
+    assert _types(dataclasses.asdict(samples[0])) <= builtin
+    part = PartResult("k", "t", 0, 1, samples, {})
+    assert unpack(pack(part)).samples == samples
 
 
 def _types(value: Any) -> set[type]:

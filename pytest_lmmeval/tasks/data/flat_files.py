@@ -17,8 +17,9 @@ from typing import Any, overload
 
 from pytest_lmmeval.tasks.data.json_lines import plain_rows
 
-# Bytes. Larger ones are better off in the library's files, which are not held in memory.
-_LARGEST = 4 << 20
+# Bytes that the library reads at once. It goes by the first of several pieces; and larger files are
+# better off in its own, which are not held in memory.
+_LARGEST = 10 << 20
 # As the library cuts a file for Arrow, which infers types from the first piece
 # (``packaged_modules/json`` of datasets 5.2).
 _PIECE = (10 << 20) // 32
