@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from pytest_lmmeval.gates.baseline import Baseline, BaselineMetric
@@ -30,7 +30,7 @@ class Accepted:
 
 
 def accepted_metric(
-    plan: TaskPlan, gate: GatePlan, measured: TaskLedger, now: Baseline
+    plan: TaskPlan, gate: GatePlan, measured: TaskLedger, now: Callable[[], Baseline]
 ) -> Accepted:
     """Return what a gate is compared with.
 
@@ -38,7 +38,7 @@ def accepted_metric(
         plan: The task's plan.
         gate: The gate.
         measured: What the task measured now.
-        now: The baseline that this would make.
+        now: Returns the baseline that this would make; called only if there is one.
 
     Raises:
         LmmError: The baseline cannot be read.
@@ -48,7 +48,7 @@ def accepted_metric(
     if baseline is None or metric is None:
         return Accepted(notes=notes)
     unread = any((doc.failure or "").startswith("media:") for doc in measured.docs)
-    comparable = _without_digests(now, baseline) if unread else now
+    comparable = _without_digests(now(), baseline) if unread else now()
     return Accepted(metric, stale_fields(baseline, comparable), notes)
 
 

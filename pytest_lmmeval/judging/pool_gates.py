@@ -128,7 +128,7 @@ class PoolJudge:
             raise TaskError(why or f"{lacking} of {plan.parts} parts gave no result")
         task = self.scorer(plan)
         scores = metric_scores(measured, gate, task)
-        accepted = accepted_metric(plan, gate, measured, current_baseline(plan, measured))
+        accepted = accepted_metric(plan, gate, measured, partial(current_baseline, plan, measured))
         metric = gate.key.partition(",")[0]
         return Member(
             replace(scores, task=plan.name),

@@ -99,18 +99,18 @@ class Judge:
                 return stopped_verdict(plan, gate, measured, stop)
             if measured is None or measured.missing:
                 return self._incomplete(plan, gate, measured)
-            now = current_baseline(plan, measured)
+            now = partial(current_baseline, plan, measured)
             if gate.side is not None and plan.config.calibrate is not None:
                 raise NotJudged("not judged while noise is measured")
             if gate.side is not None:
-                return self._judge_side(plan, gate, gate.side, task, now)
+                return self._judge_side(plan, gate, gate.side, task, now())
             scores = metric_scores(measured, gate, task)
             if not task.has_number(gate.key.partition(",")[0]):
                 raise NotJudged(f"{gate.key} has no number: its aggregation gives none")
             if plan.config.calibrate is not None:
-                return self._calibrate(plan, gate, task, scores, now)
+                return self._calibrate(plan, gate, task, scores, now())
             if is_updated(plan, gate):
-                return self._update(plan, gate, scores, now)
+                return self._update(plan, gate, scores, now())
             return _with_old_rule(gate, self._compare(plan, gate, task, scores, now))
         except LmmError as error:
             return _error(plan, gate, str(error), measured)
@@ -165,7 +165,12 @@ class Judge:
         return _error(plan, gate, reason, None)
 
     def _compare(
-        self, plan: TaskPlan, gate: GatePlan, task: Task, scores: MetricScores, now: Baseline
+        self,
+        plan: TaskPlan,
+        gate: GatePlan,
+        task: Task,
+        scores: MetricScores,
+        now: Callable[[], Baseline],
     ) -> Verdict:
         accepted = accepted_metric(plan, gate, self.ledger.tasks[plan.key], now)
         if accepted.metric is None and gate.rule.baseline and scores.value is not None:
