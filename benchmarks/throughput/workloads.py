@@ -154,7 +154,7 @@ WORKLOADS = (
     ),
     Workload(
         "encoding-jpeg",
-        4_000,
+        8_000,
         ("images",),
         kind="images",
         arguments="image_format=jpeg",
