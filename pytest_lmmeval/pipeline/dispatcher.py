@@ -24,7 +24,7 @@ from pytest_lmmeval.pipeline.answers import Answers
 from pytest_lmmeval.pipeline.docs import Docs
 from pytest_lmmeval.pipeline.journal.journal import Journal
 from pytest_lmmeval.pipeline.progress import Progress
-from pytest_lmmeval.pipeline.senders import InBatches, OneByOne, Sender
+from pytest_lmmeval.pipeline.senders import InBatches, OneByOne, RequestSender
 from pytest_lmmeval.pipeline.shards import Run
 from pytest_lmmeval.pipeline.work import Work
 
@@ -46,7 +46,7 @@ class Dispatcher:
         self._work = work = Work()
         self._docs = docs = Docs(model, work, self._pool, progress)
         answers = Answers(work, docs, journal, progress)
-        self._sender: Sender = (
+        self._sender: RequestSender = (
             OneByOne(model, concurrency, work, docs, answers, progress)
             if isinstance(model, AsyncLM)
             else InBatches(model, work, docs, answers, progress)

@@ -20,7 +20,7 @@ from pytest_lmmeval.pipeline.work import Work
 BATCHES_SORTED_TOGETHER = 8
 
 
-class Sender(Protocol):
+class RequestSender(Protocol):
     """Takes requests from the work that there is, and sees them answered."""
 
     async def start(self) -> list[Coroutine[Any, Any, None]]:
@@ -31,7 +31,7 @@ class Sender(Protocol):
 
 
 class OneByOne:
-    """Keeps a number of single requests in flight; see ``Sender``.
+    """Keeps a number of single requests in flight; see ``RequestSender``.
 
     Args:
         model: Who is asked.
@@ -59,7 +59,7 @@ class OneByOne:
         self._progress = progress
 
     async def start(self) -> list[Coroutine[Any, Any, None]]:
-        """Start the model; see ``Sender``."""
+        """Start the model; see ``RequestSender``."""
         await self._model.astart()
         return [self._send(place) for place in range(self._concurrency)]
 
@@ -114,7 +114,7 @@ class OneByOne:
 
 
 class InBatches:
-    """Hands batches to a model that computes in this process, on a thread; see ``Sender``.
+    """Hands batches to a model that computes in this process, on a thread; see ``RequestSender``.
 
     A batch never crosses the border of a shard: padding changes the last digits of a result, and
     the same docs must share a batch however the shards are spread over workers.
@@ -138,7 +138,7 @@ class InBatches:
         self._thread = cf.ThreadPoolExecutor(1, "lmm-model")
 
     async def start(self) -> list[Coroutine[Any, Any, None]]:
-        """Start the model; see ``Sender``."""
+        """Start the model; see ``RequestSender``."""
         await asyncio.get_running_loop().run_in_executor(self._thread, self._model.start)
         return [self._send()]
 
