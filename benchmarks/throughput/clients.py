@@ -162,8 +162,17 @@ def _inspect_seen(setting: Setting) -> tuple[int, float | None]:
     return results["completed_samples"], value
 
 
+def _has_no_images(workload: Workload) -> bool:
+    return workload.kind != "images"
+
+
 def _is_generation(workload: Workload) -> bool:
     return workload.endpoint == "chat/completions"
+
+
+def _is_one_generation(workload: Workload) -> bool:
+    # The command of inspect_ai takes one task.
+    return _is_generation(workload) and len(workload.tasks) == 1
 
 
 BARE = Client("bare", _bare, _bare_seen)
@@ -181,12 +190,9 @@ def peer(name: str, python: str) -> Client:
     """
     keys = {"OPENAI_API_KEY": "unused", "OPENAI_API_BASE": "unused"}
     if name == "lm_eval":
-        can = lambda workload: workload.kind != "images"  # noqa: E731 - one line says it
-        return Client("lm-eval", _lm_eval(python), _peer_seen, keys, can)
+        return Client("lm-eval", _lm_eval(python), _peer_seen, keys, _has_no_images)
     if name == "inspect_ai":
-        # Its command takes one task.
-        can_ask = lambda workload: _is_generation(workload) and len(workload.tasks) == 1  # noqa: E731 - as above
-        return Client("inspect_ai", _inspect(python), _inspect_seen, keys, can_ask)
+        return Client("inspect_ai", _inspect(python), _inspect_seen, keys, _is_one_generation)
     return Client("lmms-eval", _lmms_eval(python), _peer_seen, keys, _is_generation)
 
 

@@ -31,7 +31,7 @@ def where(works: Sequence[Callable[[], Any]]) -> list[bool]:
 
 
 def slow() -> None:
-    time.sleep(0.005)
+    time.sleep(0.005)  # stands for work: beyond the 3 ms for which the loop may be held up
 
 
 def test_the_first_works_which_import_what_they_need_are_done_on_threads() -> None:

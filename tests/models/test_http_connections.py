@@ -130,17 +130,21 @@ def test_a_connection_that_the_server_closed_while_idle_is_not_used_again() -> N
     assert (found, server.connections) == ([SAID, SAID], 2)
 
 
-def test_what_nobody_asked_for_is_no_answer_to_the_next_request() -> None:
+@pytest.mark.parametrize("less", [0, 1, len(BODY)], ids=["whole", "nearly whole", "a head"])
+def test_what_nobody_asked_for_is_no_answer_to_the_next_request(less: int) -> None:
+    unasked = WHOLE.replace(b"said", b"fake")
+    sent, rest = unasked[: len(unasked) - less], unasked[len(unasked) - less :]
+    first: list[asyncio.StreamWriter] = []
+
     async def answer(number: int, writer: asyncio.StreamWriter) -> None:
-        writer.write(WHOLE if number else WHOLE + WHOLE.replace(b"said", b"fake"))
-        await writer.drain()
+        if number == 0:
+            first.append(writer)
+            writer.write(WHOLE + sent)
+        else:
+            writer.write((rest if writer in first else b"") + WHOLE)
 
-    async def spaced(transport: Transport, url: str) -> list[Any]:
-        first = await transport.request("POST", url, b"{}")
-        await asyncio.sleep(0.1)
-        return [first, await transport.request("POST", url, b"{}")]
-
-    assert asked(answer, spaced)[0] == [SAID, SAID]
+    found, server = asked(answer, twice)
+    assert (found, server.connections) == ([SAID, SAID], 2)
 
 
 async def reset(_: int, writer: asyncio.StreamWriter) -> None:
@@ -387,9 +391,10 @@ def test_certificates_are_checked_unless_the_user_says_otherwise(tmp_path: Path)
         context = certificate(made, name)
         async with raw_server(answering(WHOLE), context=context) as server:
             url = server.url("localhost", "https")
-            work: Work = lambda transport: transport.request("POST", url, body)  # noqa: E731 - one line says it
             try:
-                return await using(work, verify=verify)
+                return await using(
+                    lambda transport: transport.request("POST", url, body), verify=verify
+                )
             except AttemptError as error:
                 return error
 

@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache
 from typing import Any
 
 import orjson
@@ -64,6 +64,8 @@ class Transport:
         self._limits = limits
         self._scrub = scrub
         self._verify = verify
+        # Made once, and only if a server speaks TLS: it reads all certificates of the system.
+        self._context = cache(self._make_context)
         self._direct: DirectClient | None = None
         self._by_proxy: dict[str, Client] = {}
         self._by_url: dict[str, Client] = {}
@@ -79,8 +81,8 @@ class Transport:
             if _LINE_ENDS & {*name, *value}:
                 raise ModelUnavailable(f"the header {name!r} holds the end of a line")
         if isinstance(self._verify, str):
-            self._context  # noqa: B018 - read now, so that what is wrong with it is told first
-        self._direct = DirectClient(self._headers, self._limits.connect, lambda: self._context)
+            self._context()
+        self._direct = DirectClient(self._headers, self._limits.connect, self._context)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -131,12 +133,11 @@ class Transport:
             from pytest_lmmeval.models.endpoints.http.proxied import ProxiedClient
 
             self._by_proxy[proxy] = ProxiedClient(
-                proxy, self._headers, self._limits.connect, self._context
+                proxy, self._headers, self._limits.connect, self._context()
             )
         return self._by_proxy[proxy]
 
-    @cached_property
-    def _context(self) -> ssl.SSLContext:
+    def _make_context(self) -> ssl.SSLContext:
         bundle = self._verify if isinstance(self._verify, str) else None
         try:
             context = ssl.create_default_context(cafile=bundle)

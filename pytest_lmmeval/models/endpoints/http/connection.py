@@ -109,6 +109,11 @@ class Connection(asyncio.Protocol):
 
     # For the parser.
 
+    def on_message_begin(self) -> None:
+        """Close the connection if nobody waits: the next request must not get what begins here."""
+        if self._answered is None or self._answered.done():
+            self.abort()
+
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header."""
         self._headers[name.decode("latin-1").lower()] = value.decode("utf-8", "replace")
