@@ -6,11 +6,12 @@ than their bytes, and Python's garbage collector has nothing to walk.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -34,24 +35,40 @@ class _Spans(Column[T_co]):
     Args:
         whole: All of them.
         lengths: How long each is.
-        restore: What makes a value of its piece.
     """
 
-    def __init__(
-        self, whole: Sequence[Any], lengths: Iterator[int], restore: Callable[[Any], T_co]
-    ) -> None:
+    def __init__(self, whole: Sequence[Any], lengths: Iterable[int]) -> None:
         self._whole = whole
         self._ends = array("Q", accumulate(lengths))
-        self._restore = restore
 
     def __len__(self) -> int:
         return len(self._ends)
 
     def __getitem__(self, place: int) -> T_co:
-        return self._restore(self._whole[self._ends[place - 1] if place else 0 : self._ends[place]])
+        return self._restored(
+            self._whole[self._ends[place - 1] if place else 0 : self._ends[place]]
+        )
+
+    @abstractmethod
+    def _restored(self, piece: Any) -> T_co:
+        """Return the value that a piece was."""
 
 
-class _Digests(Column[str]):
+class Texts(_Spans[str]):
+    """Texts as one piece of UTF-8."""
+
+    def _restored(self, piece: bytes) -> str:
+        return piece.decode("utf-8", "surrogatepass")
+
+
+class FloatLists(_Spans[tuple[float, ...]]):
+    """Lists of floats as one."""
+
+    def _restored(self, piece: array[float]) -> tuple[float, ...]:
+        return tuple(piece)
+
+
+class Digests(Column[str]):
     """SHA-256 digests, given and returned as hexadecimal text."""
 
     def __init__(self, whole: bytes) -> None:
@@ -126,11 +143,7 @@ def packed(values: Sequence[Any]) -> Column[Any]:
 def texts(values: Sequence[str]) -> Column[str]:
     """Return texts as one piece of UTF-8."""
     encoded = [value.encode("utf-8", "surrogatepass") for value in values]
-    return _Spans(b"".join(encoded), map(len, encoded), _decoded)
-
-
-def _decoded(piece: bytes) -> str:
-    return piece.decode("utf-8", "surrogatepass")
+    return Texts(b"".join(encoded), map(len, encoded))
 
 
 def digests(values: Sequence[str]) -> Column[str]:
@@ -141,10 +154,14 @@ def digests(values: Sequence[str]) -> Column[str]:
     except ValueError:
         return texts(values)
     is_all = all(len(value) == 2 * _DIGEST for value in values)
-    return _Digests(whole) if is_all and whole.hex() == joined else texts(values)
+    return Digests(whole) if is_all and whole.hex() == joined else texts(values)
 
 
 def float_lists(values: Sequence[Sequence[float]]) -> Column[tuple[float, ...]]:
     """Return lists of floats as one."""
     flat = array("d", [number for row in values for number in row])
-    return _Spans(flat, map(len, values), tuple)
+    return FloatLists(flat, map(len, values))
+
+
+# What a column may be made of, beside builtin values: all that is to be known to read one again.
+KINDS: Final = (array, Texts, FloatLists, Digests, Mappings, Table)

@@ -93,6 +93,9 @@ class DocRecords:
         self.resized = packed([sum([r.resized for r in own]) for own in given])
         self.recalled = packed([sum([r.recalled for r in own]) for own in given])
 
+    def __len__(self) -> int:
+        return len(self.outcome)
+
     def __iter__(self) -> Iterator[DocRecord]:
         return (DocRecord(doc_id, self, place) for place, doc_id in enumerate(self.doc_id))
 

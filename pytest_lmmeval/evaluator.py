@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 from pytest_lmmeval.config.options import with_settings
 from pytest_lmmeval.config.run_config import RunConfig
+from pytest_lmmeval.doc_records import DocRecords
 from pytest_lmmeval.errors import UsageError
 from pytest_lmmeval.evaluations import Evaluations, GroupEvaluation, TaskEvaluation
 from pytest_lmmeval.ledger import TaskLedger
@@ -180,7 +181,7 @@ def evaluate(
 def sum_up(task: Task, samples: Sequence[Sample], model: LM) -> TaskEvaluation:
     """Aggregate a task's samples."""
     ledger = TaskLedger(task.name, task.name, 1)
-    ledger.add(0, samples, {})
+    ledger.add(0, DocRecords(samples), {})
     metrics = {key: ledger.result(key, task) for key in ledger.metric_keys()}
     about = describe(task, model)
     return TaskEvaluation(task.name, task.config, metrics, ledger.counts, tuple(samples), about)

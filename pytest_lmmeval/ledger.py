@@ -1,8 +1,9 @@
 """What has been measured so far, in the one process that sees everything.
 
-Parts of tasks arrive as builtin types (from an xdist worker, or from this process), whole samples
-go to a sink, and what gates and tables need of each doc is kept. Partial data is never summed up: a
-task has results only when all its parts are in.
+A part of a task arrives (from an xdist worker, or from this process) as the two things that are
+needed of it: the lines that go to a file, and what gates and tables ask of each doc, which is kept.
+The process that measured it made both of its samples. Partial data is never summed up: a task has
+results only when all its parts are in.
 """
 
 from __future__ import annotations
@@ -43,6 +44,18 @@ class UnaskedDoc(NamedTuple):
     target_hash: str
 
 
+class SampleLines(NamedTuple):
+    """Docs as they are written to a file of samples.
+
+    Attributes:
+        whole: Lines of JSON, in doc order; a doc has one or more.
+        sizes: How many bytes each doc has.
+    """
+
+    whole: bytes
+    sizes: Sequence[int]
+
+
 @dataclass(frozen=True, slots=True)
 class PartResult:
     """What one part of a task measured.
@@ -52,22 +65,32 @@ class PartResult:
         name: Name of the task.
         index: Which part it is, from 0.
         count: How many parts there are.
-        samples: The part's samples, in doc order.
+        docs: What is kept of the part's samples, in doc order.
         about: What is the same for all parts: the task's fingerprint, the model's identity and the
             size of the data set. Builtin types only.
-        unasked: The docs that were only read, because the task was stopped; the samples are those
-            of the others, which were sent before these.
         span: When its measuring began and ended, in seconds of the system's clock.
+        unasked: The docs that were only read, because the task was stopped; ``docs`` are the
+            others, which were sent before these.
+        lines: The samples as they are written; None where they are not.
+        first: Those samples that are among the first docs of a task, by which is seen whether
+            anything works; in the order in which they were sent.
     """
 
     key: str
     name: str
     index: int
     count: int
-    samples: Sequence[Sample]
+    docs: DocRecords
     about: Mapping[str, Any]
     span: tuple[float, float] | None = None
     unasked: Sequence[UnaskedDoc] = ()
+    lines: SampleLines | None = None
+    first: Sequence[Sample] = ()
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether there is more than docs that were only read."""
+        return len(self.docs) > 0 or not self.unasked
 
 
 @dataclass
@@ -92,12 +115,12 @@ class TaskLedger:
     def add(
         self,
         index: int,
-        samples: Sequence[Sample],
+        docs: DocRecords,
         about: Mapping[str, Any],
         span: tuple[float, float] | None = None,
     ) -> None:
         """Take in a part. One that arrives again (run twice after a crash) replaces the first."""
-        self._parts[index] = DocRecords(samples)
+        self._parts[index] = docs
         self.about = dict(about)
         if span is not None:
             self._spans[index] = (span[0], span[1])
@@ -192,7 +215,7 @@ class Ledger:
     """All tasks of a run, by key.
 
     Args:
-        sink: Gets each part before its samples are reduced to records.
+        sink: Gets each part that is measured, for what is not kept of it.
     """
 
     def __init__(self, sink: PartSink | None = None) -> None:
@@ -202,9 +225,9 @@ class Ledger:
     def add(self, part: PartResult) -> None:
         """Take in a part."""
         task = self.tasks.setdefault(part.key, TaskLedger(part.name, part.key, part.count))
-        if self._sink is not None and (part.samples or not part.unasked):
-            self._sink(part)
-        if part.samples or not part.unasked:
-            task.add(part.index, part.samples, part.about, part.span)
+        if part.is_measured:
+            if self._sink is not None:
+                self._sink(part)
+            task.add(part.index, part.docs, part.about, part.span)
         if part.unasked:
             task.add_unasked(part.index, part.unasked, part.about)

@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 
 from pytest_lmmeval.gates.fuse import ALPHA, dispatch_rank
-from pytest_lmmeval.gates.watched_gate import Armed, Decided, WatchedGate
+from pytest_lmmeval.gates.watched_gate import Armed, Decided, SeenDoc, WatchedGate
 from pytest_lmmeval.records import OutcomeCounts, Sample, Verdict
+
+SeenDocT = TypeVar("SeenDocT", bound=SeenDoc)
 
 FIRST_DOCS: Final = 32
 
@@ -87,27 +89,28 @@ class Watch:
         self._broken = broken
         self._sequential = sequential and bool(armed)
         self._first_look = first_look
-        self._waiting: dict[int, Sequence[Sample]] = {}
+        self._waiting: dict[int, Sequence[SeenDoc]] = {}
         self._seen = 0
         self._counts: Counter[str] = Counter()
         self._docs = 0
         self._first: list[Sample] = []
-        self._open: list[Sample] = []
+        self._open: list[SeenDoc] = []
 
-    def add(self, first: int, samples: Sequence[Sample], *, waits: bool = True) -> Stop | None:
-        """Take in the samples of neighbouring docs, and return why to stop, if so.
+    def add(self, first: int, docs: Sequence[SeenDoc], *, waits: bool = True) -> Stop | None:
+        """Take in neighbouring docs, and return why to stop, if so.
 
         Args:
             first: The place of the first of them in the order in which docs are sent, from 0.
-            samples: The samples, in any order. Those that were taken in already are left out.
+            docs: The docs, in any order. Those that were taken in already are left out. The first
+                ``seen_whole`` of a task are samples, of the others what is kept of them will do.
             waits: Whether they are kept where docs before them are missing. They are not to be
                 where those never come, as in a process that measures some of the parts.
         """
-        if self._is_over or first + len(samples) <= self._seen:
+        if self._is_over or first + len(docs) <= self._seen:
             return self.stop
         if first > self._seen and (not waits or self._wants_no_more_than(first)):
             return self.stop
-        self._waiting[first] = sorted(samples, key=_rank) if self._random else samples
+        self._waiting[first] = in_sending_order(docs, random=self._random)
         while self.stop is None and any(place <= self._seen for place in self._waiting):
             place = min(self._waiting)
             new = self._waiting.pop(place)[self._seen - place : self._end - place]
@@ -124,22 +127,23 @@ class Watch:
         """Whether nothing but the first docs could stop the task."""
         return not self._gates and not self._first_look and docs >= FIRST_DOCS
 
-    def _look(self, samples: Sequence[Sample]) -> None:
+    def _look(self, docs: Sequence[SeenDoc]) -> None:
         """Look at docs one by one, so that it is all the same how many came at a time."""
-        for sample in samples:
-            self._keep(sample)
+        for doc in docs:
+            self._keep(doc)
             if self.stop is None:
-                self._bet(sample)
+                self._bet(doc)
             if self.stop is None and self._first_look and len(self._first) == self._first_look.docs:
                 self._judge(self._first_look)
             if self.stop is not None:
                 return
 
-    def _keep(self, sample: Sample) -> None:
+    def _keep(self, doc: SeenDoc) -> None:
         """Keep the first docs, and see by them whether anything works."""
-        if len(self._first) >= max(FIRST_DOCS, self._first_look.docs if self._first_look else 0):
+        if len(self._first) >= seen_whole(self._first_look.docs if self._first_look else None):
             return
-        self._first.append(sample)
+        assert isinstance(doc, Sample), "what is kept of a doc does not tell what was answered"
+        self._first.append(doc)
         if len(self._first) == FIRST_DOCS:
             problem = self._broken(self._first)
             if problem is not None:
@@ -152,12 +156,12 @@ class Watch:
             reason = f"the first of two looks, after {look.docs} docs, is enough"
             self.stop = Stop(look.docs, _counts(first), reason, verdicts=verdicts)
 
-    def _bet(self, sample: Sample) -> None:
+    def _bet(self, doc: SeenDoc) -> None:
         """Let gates bet on a doc; the docs of a cluster are one bet, once they are all there."""
-        if self._clustered and (not self._open or _group(self._open[0]) == _group(sample)):
-            self._open.append(sample)
+        if self._clustered and (not self._open or _group(self._open[0]) == _group(doc)):
+            self._open.append(doc)
             return
-        docs, self._open = (self._open, [sample]) if self._clustered else ([sample], [])
+        docs, self._open = (self._open, [doc]) if self._clustered else ([doc], [])
         self._docs += len(docs)
         self._counts.update(each.outcome for each in docs)
         for key, gate in self._gates.items():
@@ -179,14 +183,28 @@ class Watch:
         self.stop = Stop(self._docs, OutcomeCounts(**self._counts), reason, decided)
 
 
+def seen_whole(look: int | None) -> int:
+    """Return how many docs of a task, as they are sent, are looked at with all of their answers.
+
+    Args:
+        look: After how many docs a look at all gates was declared; None for no such look.
+    """
+    return max(FIRST_DOCS, look or 0)
+
+
+def in_sending_order(docs: Sequence[SeenDocT], *, random: bool) -> Sequence[SeenDocT]:
+    """Return neighbouring docs, given in doc order, as they are sent."""
+    return sorted(docs, key=_rank) if random else docs
+
+
 def _counts(samples: Sequence[Sample]) -> OutcomeCounts:
     return OutcomeCounts(**Counter[str](sample.outcome for sample in samples))
 
 
-def _rank(sample: Sample) -> tuple[bytes, bytes]:
-    return dispatch_rank(sample.doc_id, sample.cluster)
+def _rank(doc: SeenDoc) -> tuple[bytes, bytes]:
+    return dispatch_rank(doc.doc_id, doc.cluster)
 
 
-def _group(sample: Sample) -> object:
+def _group(doc: SeenDoc) -> object:
     # Ids are no texts, so they cannot meet a cluster's.
-    return sample.doc_id if sample.cluster is None else sample.cluster
+    return doc.doc_id if doc.cluster is None else doc.cluster

@@ -8,20 +8,40 @@ the second.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Protocol
 
 from pytest_lmmeval.gates.baseline import BaselineMetric
 from pytest_lmmeval.gates.betting import Expectation, MeanBet
 from pytest_lmmeval.gates.forecast import ASSUMED_CHURN
 from pytest_lmmeval.gates.fuse import ALPHA, DropFuse
-from pytest_lmmeval.records import Sample
+from pytest_lmmeval.records import Outcome
 
 # How many docs the expectation of no change counts for, and what one lost doc may cost: a bet on no
 # change gains little by each doc, so that it must not lose much by one.
 _UNCHANGED_DOCS: Final = 50
 _UNCHANGED_CAP: Final = 0.6
+
+
+class SeenDoc(Protocol):
+    """What a bet needs of a doc: a sample has it, and what is kept of one."""
+
+    @property
+    def doc_id(self) -> int:
+        """Index of the doc in the evaluated split."""
+
+    @property
+    def outcome(self) -> Outcome:
+        """What became of it."""
+
+    @property
+    def scores(self) -> Mapping[str, Any]:
+        """What each metric takes into its aggregation, by ``"metric,filter"``."""
+
+    @property
+    def cluster(self) -> str | None:
+        """The cluster that it belongs to, if it has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +136,13 @@ class WatchedGate:
         """Whether it has certainly failed, and ends the task by that."""
         return self._armed.trips and self._dropped.tripped
 
-    def add(self, key: str, samples: Sequence[Sample]) -> None:
+    def add(self, key: str, seen: Sequence[SeenDoc]) -> None:
         """Take in the docs of one cluster, or one doc; ``key`` is the gate's."""
         docs = []
-        for sample in samples:
-            score = sample.scores.get(key)
-            if sample.doc_id in self._accepted:
-                docs.append(self._doc(sample.doc_id, score))
+        for doc in seen:
+            score = doc.scores.get(key)
+            if doc.doc_id in self._accepted:
+                docs.append(self._doc(doc.doc_id, score))
             else:
                 # Not the baseline's docs, unless this one is none of the metric's: see the verdict.
                 self._foreign = self._foreign or score is not None

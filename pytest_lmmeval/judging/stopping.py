@@ -21,6 +21,7 @@ from pathlib import Path
 
 from pytest_lmmeval.errors import LmmError
 from pytest_lmmeval.gates.watch import Stop, Watch
+from pytest_lmmeval.gates.watched_gate import SeenDoc
 from pytest_lmmeval.judging.watching import Sending, watch_of
 from pytest_lmmeval.pipeline.shards import first_doc
 from pytest_lmmeval.plans.early_ends import is_watched
@@ -57,22 +58,22 @@ class Stopping:
         part: Part,
         task: Task,
         sending: Sending,
-        samples: Sequence[Sample],
+        docs: Sequence[SeenDoc],
         *,
         after: int = 0,
         remote: bool,
         waits: bool = True,
     ) -> None:
-        """Look at samples of a part.
+        """Look at docs of a part.
 
         Args:
             part: The part.
             task: Its task, for the scale of metrics.
             sending: How its docs are sent.
-            samples: What was measured of neighbouring docs.
+            docs: What was measured of neighbouring docs; see ``Watch.add``.
             after: How many docs of the part are sent before these.
             remote: Whether other processes measure, too.
-            waits: Whether samples are kept where docs before them are missing; see ``Watch.add``.
+            waits: Whether docs are kept where docs before them are missing; see ``Watch.add``.
         """
         plan = part.plan
         if not is_watched(plan) or plan.key in self.stops:
@@ -80,7 +81,7 @@ class Stopping:
         if plan.key not in self._watches:
             self._watches[plan.key] = watch_of(plan, task, sending)
         place = first_doc(part.index, plan.parts, sending.docs) + after
-        stop = self._watches[plan.key].add(place, samples, waits=waits)
+        stop = self._watches[plan.key].add(place, docs, waits=waits)
         if stop is not None:
             self.stops[plan.key] = stop
             if remote:

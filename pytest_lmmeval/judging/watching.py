@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
+from pytest_lmmeval.doc_records import DocRecords
 from pytest_lmmeval.errors import LmmError
 from pytest_lmmeval.gates.baseline import Baseline
 from pytest_lmmeval.gates.baseline_file import read_baseline
@@ -15,13 +16,13 @@ from pytest_lmmeval.gates.first_docs import FirstDocs
 from pytest_lmmeval.gates.partial_baseline import at_docs
 from pytest_lmmeval.gates.policy import today
 from pytest_lmmeval.gates.verdict import judge
-from pytest_lmmeval.gates.watch import FirstLook, Watch
-from pytest_lmmeval.gates.watched_gate import Armed, Sequential
+from pytest_lmmeval.gates.watch import FirstLook, Watch, in_sending_order, seen_whole
+from pytest_lmmeval.gates.watched_gate import Armed, SeenDoc, Sequential
 from pytest_lmmeval.judging.baseline_updates import is_updated
 from pytest_lmmeval.judging.gate_scores import metric_scores
 from pytest_lmmeval.ledger import PartResult, TaskLedger
 from pytest_lmmeval.pipeline.shards import first_doc
-from pytest_lmmeval.plans.early_ends import ends_in_sequence, first_docs, has_fuse
+from pytest_lmmeval.plans.early_ends import ends_in_sequence, first_docs, has_fuse, is_watched
 from pytest_lmmeval.plans.extending import first_look
 from pytest_lmmeval.plans.gate_plans import GatePlan
 from pytest_lmmeval.plans.task_plans import TaskPlan
@@ -46,6 +47,29 @@ class Sending:
     def of(cls, part: PartResult) -> Sending:
         """Return how the docs of a part's task were sent."""
         return cls(part.about["n_effective"], part.about.get("largest_cluster"))
+
+
+def first_of(
+    plan: TaskPlan, sending: Sending, first: int, samples: Sequence[Sample]
+) -> Sequence[Sample]:
+    """Return those of neighbouring samples by which is seen whether anything works, if it is.
+
+    Args:
+        plan: The task's plan.
+        sending: How its docs are sent.
+        first: The place of the first of them in the order in which docs are sent, from 0.
+        samples: The samples, in doc order.
+    """
+    wanted = seen_whole(first_docs(plan)) - first if is_watched(plan) else 0
+    if wanted <= 0:
+        return ()
+    return in_sending_order(samples, random=sending.largest_cluster is not None)[:wanted]
+
+
+def seen(part: PartResult) -> list[SeenDoc]:
+    """Return the docs of a part as a watch takes them."""
+    samples = {sample.doc_id: sample for sample in part.first}
+    return [samples.get(doc.doc_id, doc) for doc in part.docs]
 
 
 def watch_of(plan: TaskPlan, task: Task, sending: Sending) -> Watch:
@@ -140,7 +164,7 @@ def _judged(
 ) -> Verdict:
     """Judge a gate on a part of its docs."""
     measured = TaskLedger(plan.name, plan.key, 1)
-    measured.add(0, samples, {})
+    measured.add(0, DocRecords(samples), {})
     value = partial(task.value_of_statistics, gate.key.partition(",")[0])
     metric = at_docs(accepted.metrics[gate.key], [sample.doc_id for sample in samples], value)
     scores = metric_scores(measured, gate, task)

@@ -11,14 +11,16 @@ import hashlib
 import re
 import shutil
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+from pytest_lmmeval.columns import Column
 from pytest_lmmeval.config.run_config import RunConfig
-from pytest_lmmeval.ledger import PartResult
+from pytest_lmmeval.ledger import PartResult, SampleLines
+from pytest_lmmeval.records import Sample
 from pytest_lmmeval.results import sample_rows
 
 # Bytes that leave room for what is put around a name; file systems take 255.
@@ -38,7 +40,7 @@ class ResultFiles:
         self._stamp = datetime.datetime.now().isoformat(timespec="microseconds").replace(":", "-")
         self._config = config
         # By task and the name of a part's file, whose lines are in it, and in how many bytes each.
-        self._lines: dict[str, dict[str, tuple[array[int], array[int]]]] = {}
+        self._lines: dict[str, dict[str, tuple[Column[int], Sequence[int]]]] = {}
         self.folder: Path | None = None
         self.written: Path | None = None
 
@@ -49,20 +51,13 @@ class ResultFiles:
         if self.folder is None:
             model = part.about["model"].get("model") or self._config.model or "model"
             self.folder = self._config.output_path / file_name(model)
-        if not self._config.log_samples:
+        if part.lines is None:
             return
-        # Deferred: a run without an output folder writes no JSON.
-        from pytest_lmmeval.reports.json_text import json_line
-
         target = self._parts(part.key) / f"{part.index:04d}.jsonl"
         target.parent.mkdir(parents=True, exist_ok=True)
-        with target.open("wb") as out:
-            sizes = [
-                out.write(b"".join([json_line(row) for row in sample_rows(sample)]))
-                for sample in part.samples
-            ]
-        docs = array("q", [sample.doc_id for sample in part.samples])
-        self._lines.setdefault(part.key, {})[target.name] = docs, array("q", sizes)
+        target.write_bytes(part.lines.whole)
+        of_part = part.docs.doc_id, part.lines.sizes
+        self._lines.setdefault(part.key, {})[target.name] = of_part
 
     def join_samples(self, key: str, name: str) -> None:
         """Join the parts of a task, in doc order."""
@@ -76,8 +71,8 @@ class ResultFiles:
                 # Each is read from its begin to its end: the docs of a part are in doc order.
                 lines = map(opened.enter_context((parts / name_of_part).open("rb")).read, sizes)
                 places += [(doc, lines) for doc in docs]
-            for _, left in sorted(places, key=itemgetter(0)):
-                out.write(next(left))
+            places.sort(key=itemgetter(0))
+            out.writelines(next(left) for _, left in places)
         shutil.rmtree(parts)
 
     def write_results(self, results: Mapping[str, Any]) -> None:
@@ -95,6 +90,15 @@ class ResultFiles:
     def _parts(self, key: str) -> Path:
         assert self.folder is not None
         return self.folder / f"samples_{file_name(key)}_{self._stamp}.parts"
+
+
+def sample_lines(samples: Iterable[Sample]) -> SampleLines:
+    """Return samples as the lines that ``ResultFiles`` writes of them."""
+    # Deferred: a run without an output folder writes no JSON.
+    from pytest_lmmeval.reports.json_text import json_line
+
+    lines = [b"".join([json_line(row) for row in sample_rows(sample)]) for sample in samples]
+    return SampleLines(b"".join(lines), array("q", map(len, lines)))
 
 
 def file_name(text: str) -> str:

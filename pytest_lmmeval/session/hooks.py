@@ -13,7 +13,6 @@ import pytest
 
 from pytest_lmmeval.errors import nearest
 from pytest_lmmeval.ledger import PartResult
-from pytest_lmmeval.pipeline.garbage import no_look
 from pytest_lmmeval.plans.task_plans import Part
 from pytest_lmmeval.reports.github import workflow_commands, write_step_summary
 from pytest_lmmeval.reports.terminal import header_lines, write_config, write_summary
@@ -170,8 +169,7 @@ class BenchmarkHooks:
         part = vars(report).pop("lmm_part", None)
         if part is not None:
             remote = not isinstance(part, PartResult)
-            with no_look():  # nearly all that is made of it is gone at the end
-                self._run.take(unpack(part) if remote else part, remote=remote)
+            self._run.take(unpack(part) if remote else part, remote=remote)
 
     def pytest_keyboard_interrupt(self) -> None:
         """Note that the session ends before its end."""

@@ -6,14 +6,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import groupby
 
+from pytest_lmmeval.doc_records import DocRecords
 from pytest_lmmeval.evaluator import describe
 from pytest_lmmeval.judging.stopping import Stopped, Stopping
-from pytest_lmmeval.judging.watching import Sending
+from pytest_lmmeval.judging.watching import Sending, first_of
 from pytest_lmmeval.ledger import PartResult, UnaskedDoc
+from pytest_lmmeval.pipeline.garbage import no_look
 from pytest_lmmeval.pipeline.pipeline import Pipeline
-from pytest_lmmeval.pipeline.shards import in_doc_order
+from pytest_lmmeval.pipeline.shards import first_doc, in_doc_order
 from pytest_lmmeval.plans.task_plans import Part, TaskPlan
 from pytest_lmmeval.records import Failure, Response, Sample
+from pytest_lmmeval.reports.files import sample_lines
 from pytest_lmmeval.session.open_tasks import OpenTasks
 
 
@@ -67,12 +70,15 @@ class Measuring:
             watch.rest()
 
     def _look(self, part: Part, samples: Sequence[Sample], after: int) -> None:
-        task, order = self._open.task(part.plan), self._open.orders.get(part.plan.key)
-        sending = Sending(len(task.doc_ids()), None if order is None else order.largest_cluster)
+        task, sending = self._open.task(part.plan), self._sending(part)
         remote = self._open.worker is not None
         self._stopping.look(
             part, task, sending, samples, after=after, remote=remote, waits=not remote
         )
+
+    def _sending(self, part: Part) -> Sending:
+        task, order = self._open.task(part.plan), self._open.orders.get(part.plan.key)
+        return Sending(len(task.doc_ids()), None if order is None else order.largest_cluster)
 
     def _submit(self, parts: Sequence[Part], pipeline: Pipeline) -> None:
         """Queue parts, each task's before the next one is opened: the first must not wait."""
@@ -112,8 +118,22 @@ class Measuring:
         self, part: Part, samples: Sequence[Sample], span: tuple[float, float] | None
     ) -> PartResult:
         """Return what the part's report carries to the process that sees everything."""
-        plan = part.plan
+        plan, config = part.plan, self._open.config
         about = describe(self._open.task(plan), self._open.pipeline_of(plan).model)
         if plan.key in self._open.orders:
             about["largest_cluster"] = self._open.orders[plan.key].largest_cluster
-        return PartResult(plan.key, plan.name, part.index, plan.parts, samples, about, span)
+        is_written = config.output_path is not None and config.log_samples
+        sending = self._sending(part)
+        place = first_doc(part.index, plan.parts, sending.docs)
+        with no_look():  # all that is made of them is kept, or gone at once
+            return PartResult(
+                plan.key,
+                plan.name,
+                part.index,
+                plan.parts,
+                DocRecords(samples),
+                about,
+                span,
+                lines=sample_lines(samples) if is_written else None,
+                first=first_of(plan, sending, place, samples),
+            )

@@ -13,7 +13,7 @@ from pytest_lmmeval.config.run_config import RunConfig
 from pytest_lmmeval.errors import LmmError
 from pytest_lmmeval.judging.baseline_updates import unmatched_glob
 from pytest_lmmeval.judging.stopping import Stopping
-from pytest_lmmeval.judging.watching import Sending
+from pytest_lmmeval.judging.watching import Sending, seen
 from pytest_lmmeval.ledger import Ledger, PartResult
 from pytest_lmmeval.plans.task_plans import (
     Part,
@@ -98,10 +98,10 @@ class BenchmarkRun:
         """Take in a part, and see whether the next ones of its task are to be measured at all."""
         self.ledger.add(part)
         plan = self.plans.get(part.key)
-        if plan is not None and part.samples:
+        if plan is not None and len(part.docs):
             with suppress(LmmError):  # what is wrong with the task is told by its gates
                 whole, task = Part(plan, part.index), self.open.scorer(plan)
-                self._stopping.look(whole, task, Sending.of(part), part.samples, remote=remote)
+                self._stopping.look(whole, task, Sending.of(part), seen(part), remote=remote)
 
     def finish(self) -> None:
         """Cancel what is in flight, release models and servers, write results. May come twice."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from pytest_lmmeval.doc_records import DocRecords
 from pytest_lmmeval.ledger import TaskLedger
 from pytest_lmmeval.pipeline.shards import Run, Shard
 from pytest_lmmeval.records import Failure, Instance, Response, Sample
@@ -42,7 +43,7 @@ def sample(doc_id: int, scores: Mapping[str, Any] | None = None, **fields: Any) 
 def ledger(*parts: Sequence[Sample]) -> TaskLedger:
     made = TaskLedger("task", "task", len(parts))
     for index, samples in enumerate(parts):
-        made.add(index, samples, {})
+        made.add(index, DocRecords(samples), {})
     return made
 
 
@@ -119,7 +120,7 @@ def test_docs_and_metrics_come_in_doc_order_however_docs_are_sliced() -> None:
 
 def test_a_part_that_arrives_again_replaces_the_first() -> None:
     kept = ledger([sample(0), sample(1)])
-    kept.add(0, [sample(0, {"m,none": 1.0}), sample(1)], {})
+    kept.add(0, DocRecords([sample(0, {"m,none": 1.0}), sample(1)]), {})
     assert kept.scores("m,none") == {0: 1.0, 1: 0.5}
 
 
@@ -129,7 +130,7 @@ def test_a_doc_takes_a_few_hundred_bytes() -> None:
     tracemalloc.start()
     try:
         before, _ = tracemalloc.get_traced_memory()
-        kept.add(0, [sample(i) for i in range(docs)], {})
+        kept.add(0, DocRecords([sample(i) for i in range(docs)]), {})
         gc.collect()
         after, _ = tracemalloc.get_traced_memory()
     finally:

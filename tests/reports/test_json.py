@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import pickle
 from pathlib import Path
 
 import orjson
 import pytest
 
 from pytest_lmmeval.config.recorded_config import public_arguments
-from pytest_lmmeval.ledger import PartResult, UnaskedDoc
-from pytest_lmmeval.records import Failure, Response, Sample
 from pytest_lmmeval.reports.json_text import json_document, json_line
-from pytest_lmmeval.session.parcels import pack, unpack
 
 HALF = "half a face: \ud83d"
 SPELLED = "half a face: \\ud83d"
@@ -42,36 +38,6 @@ def test_anything_can_be_written_and_read_by_strict_readers(write: object) -> No
 
 def test_a_plain_value_is_one_line() -> None:
     assert json_line({"a": math.nan, "b": "ü\n"}) == '{"a":null,"b":"ü\\n"}\n'.encode()
-
-
-def test_a_part_travels_whatever_its_values_are() -> None:
-    execnet = pytest.importorskip("execnet", reason="xdist, which needs it, is a dependency")
-    sample = Sample(
-        doc_id=0,
-        outcome="scored",
-        scores={"m,none": (1.0, HALF, math.inf), "huge,none": 2**70, "set,none": {"a": [None]}},
-        responses=(
-            Response(text=HALF, usage={"completion_tokens": 3}, latency=0.1 + 0.2),
-            Response(failure=Failure("server", HALF), attempts=5),
-        ),
-        filtered={"none": [HALF]},
-        target=HALF,
-        doc={HALF: 0.1 + 0.2},
-        arguments=[HALF, {"until": [HALF]}],
-        doc_hash="",
-        prompt_hash="",
-        target_hash="",
-        cluster="c",
-        unparsed=("none",),
-    )
-    about = {"model": {"model": HALF}}
-    part = PartResult("k", "t", 0, 1, [sample], about, (1.0, 2.0), [UnaskedDoc(1, "a", "b", "c")])
-    assert unpack(execnet.loads(execnet.dumps(pack(part)))) == part
-
-
-def test_a_parcel_makes_no_objects() -> None:
-    with pytest.raises(pickle.UnpicklingError, match=r"an object of pathlib\."):
-        unpack(pickle.dumps({"samples": [Path("x")]}))
 
 
 @pytest.mark.parametrize(

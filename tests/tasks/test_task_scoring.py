@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from task_builders import MINIMAL, QUESTIONS, TaskFolder, answer
 
+from pytest_lmmeval.doc_records import DocRecords
 from pytest_lmmeval.errors import DataError, TaskError, UsageError
 from pytest_lmmeval.ledger import PartResult
 from pytest_lmmeval.records import Failure, Response
@@ -88,8 +89,10 @@ def test_a_sample_is_made_of_builtin_types_and_survives_a_journey(folder: TaskFo
     }
     builtin = {dict, list, tuple, str, int, float, bool, type(None)}
     assert _types(dataclasses.asdict(samples[0])) <= builtin
-    part = PartResult("k", "t", 0, 1, samples, {})
-    assert unpack(pack(part)).samples == samples
+    part = PartResult("k", "t", 0, 1, DocRecords(samples), {}, first=samples)
+    arrived = unpack(pack(part))
+    assert arrived.first == samples
+    assert [doc.scores for doc in arrived.docs] == [sample.scores for sample in samples]
 
 
 def _types(value: Any) -> set[type]:
