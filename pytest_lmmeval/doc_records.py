@@ -103,7 +103,7 @@ class DocRecords:
         """Yield id and score of the docs that have one for a ``"metric,filter"``."""
         for table in self.scores.tables:
             if key in table.columns:
-                ids = [self.doc_id[place] for place in table.places]
+                ids = map(self.doc_id.__getitem__, table.places)
                 yield from zip(ids, table.columns[key], strict=True)
 
     def first_scores(self) -> Iterator[tuple[int, str]]:

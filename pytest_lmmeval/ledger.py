@@ -190,18 +190,27 @@ class TaskLedger:
 
     def scores(self, key: str) -> dict[int, Any]:
         """Return by id, in doc order, the scores of the docs that have one for a metric's key."""
-        scored = [pair for part in self._parts.values() for pair in part.scored(key)]
-        return dict(sorted(scored, key=itemgetter(0)))
+        found: dict[int, Any] = {}
+        for part in self._parts.values():
+            found.update(part.scored(key))
+        return dict(sorted(found.items(), key=itemgetter(0)))
 
-    def result(self, key: str, aggregator: Aggregator) -> MetricResult:
+    def result(
+        self, key: str, aggregator: Aggregator, scores: Mapping[int, Any] | None = None
+    ) -> MetricResult:
         """Sum up one metric over the docs that were answered.
+
+        Args:
+            key: The metric's ``"metric,filter"``.
+            aggregator: What sums up.
+            scores: What ``scores`` returns for the key, where the caller has it.
 
         Raises:
             LmmError: The task's aggregation failed.
             KeyError: No doc has a score for this metric.
         """
         metric, _, name = key.partition(",")
-        values = list(self.scores(key).values())
+        values = list((self.scores(key) if scores is None else scores).values())
         if not values:
             raise KeyError(key)
         value, stderr = aggregator.aggregate(metric, name, values)

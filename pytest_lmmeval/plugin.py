@@ -14,6 +14,7 @@ import pytest
 from pytest_lmmeval import hookspecs
 from pytest_lmmeval.config.file_names import VIRTUAL_FOLDER, is_ours
 from pytest_lmmeval.config.options import PREFIX, add_options
+from pytest_lmmeval.session.start import report_header, start, start_if_put_off
 from pytest_lmmeval.session.state import (
     has_options,
     note_run_id,
@@ -61,7 +62,7 @@ def _take_options(config: pytest.Config, *, typed: bool) -> None:
     if not hasattr(config, "workerinput") and (settings.output_path or settings.predict_only):
         _check_output(settings)
     if settings.tasks or typed:
-        run_of(config).check_selection()
+        start(config)
     elif "model" in settings.by_command_line:
         register_hooked_models(config)
         _check_model(settings)
@@ -92,6 +93,11 @@ def _check_model(settings: RunConfig) -> None:
         raise pytest.UsageError(str(error)) from None
 
 
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Say what is measured."""
+    return report_header(config)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
     """Answer ``--lmm-tasks=list`` and end."""
@@ -106,6 +112,12 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
             raise pytest.UsageError(str(error)) from None
         return 0
     return None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """On a controller, do what was left for the time in which workers start."""
+    start_if_put_off(session.config)
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:

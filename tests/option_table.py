@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pytest_lmmeval.config.options import OPTIONS, Option
+from pytest_lmmeval.config.option import Option
+from pytest_lmmeval.config.options import OPTIONS
 from pytest_lmmeval.config.run_config import RunConfig
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "options.md"

@@ -8,53 +8,18 @@ nothing but the standard library, because it is imported in every pytest run.
 from __future__ import annotations
 
 import dataclasses
-import json
-import shlex
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_lmmeval.config import option_texts as texts
+from pytest_lmmeval.config.option import Option
 from pytest_lmmeval.errors import UsageError, nearest
 
 if TYPE_CHECKING:
     from pytest_lmmeval.config.run_config import RunConfig
 
-PREFIX = "lmm_"
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """One option: how it is written, and how its text becomes a value of :class:`RunConfig`.
-
-    Attributes:
-        dest: Field of :class:`RunConfig`.
-        parse: Turns the text into the value; raises ValueError with what was expected.
-        help: One phrase, as ``--help`` shows it.
-        metavar: Stands for the value in ``--help``; None marks a flag.
-        joint: What joins the texts of an option that may stand several times; None if it may not.
-        bare: Value of an option that is given without one (``--lmm-update-baseline``).
-        file: Whether a text that ends in ``.json`` names a file that holds the value.
-    """
-
-    dest: str
-    parse: Callable[[str], Any]
-    help: str
-    metavar: str | None = "X"
-    joint: str | None = None
-    bare: str | None = None
-    file: bool = False
-
-    @property
-    def flag(self) -> str:
-        """The option as typed, ``--lmm-num-fewshot``."""
-        return "--lmm-" + self.dest.replace("_", "-")
-
-    @property
-    def ini(self) -> str:
-        """The ini key, ``lmm_num_fewshot``."""
-        return PREFIX + self.dest
+PREFIX = "lmm_"  # of a field's name, where pytest keeps what the command line gave
 
 
 OPTIONS: tuple[Option, ...] = (
@@ -267,7 +232,7 @@ def run_config(
         else:
             given, folder, where = ini(spec.ini), base, f"ini key {spec.ini}"
         if given is not None:
-            values[spec.dest] = _parse(spec, given, where, folder)
+            values[spec.dest] = spec.read(given, where, folder)
     return RunConfig(**values, root=base, by_command_line=frozenset(by_command_line))
 
 
@@ -281,29 +246,6 @@ def _refuse_swallowed_path(spec: Option, given: str, folder: Path) -> None:
             f"{spec.flag}: {given!r} is a path; expected it before the option, "
             f"or {spec.flag}={spec.bare} {given}"
         )
-
-
-def _parse(spec: Option, given: Any, where: str, folder: Path) -> Any:
-    text = _text(spec, given)
-    try:
-        if spec.file and text.endswith(".json"):
-            text = (folder / text).read_text(encoding="utf-8")
-        return _anchor(spec.parse(text), folder)
-    except UsageError as error:
-        raise UsageError(f"{where}: {error}") from None
-    except ValueError as error:
-        raise UsageError(f"{where}: {text!r} is not valid: expected {error}") from None
-    except OSError as error:
-        raise UsageError(f"{where}: cannot read {text!r}: {error.strerror}") from None
-
-
-def _text(spec: Option, given: Any) -> str:
-    """Return a value of an ini file, a suite or a caller as the command line would give it."""
-    if isinstance(given, Mapping):
-        return json.dumps(given, default=str)
-    if isinstance(given, Sequence) and not isinstance(given, str):
-        return (spec.joint or ",").join(map(str, given))
-    return str(given)
 
 
 def parse_setting(dest: str, given: Any, folder: Path = Path()) -> Any:
@@ -320,36 +262,7 @@ def parse_setting(dest: str, given: Any, folder: Path = Path()) -> Any:
     spec = next((option for option in OPTIONS if option.dest == dest), None)
     if spec is None:
         raise UsageError(f"unknown setting {dest!r}.{nearest(dest, (o.dest for o in OPTIONS))}")
-    return None if given is None else _parse(spec, given, repr(dest), folder)
-
-
-def _anchor(value: Any, folder: Path) -> Any:
-    """Make relative paths absolute, so that a worker started elsewhere finds the same files."""
-    if isinstance(value, Path):
-        return folder / value
-    if isinstance(value, tuple):
-        return tuple(_anchor(inner, folder) for inner in value)
-    if isinstance(value, Mapping):
-        return {name: _anchor(inner, folder) for name, inner in value.items()}
-    return value
-
-
-def worth_recording(config: RunConfig) -> dict[str, str]:
-    """Return the options that differ from their defaults, for headers and results files.
-
-    ``model_args``, ``judge_model_args`` and ``metadata`` are left out: they may hold a key. So is
-    ``progress``, which changes nothing.
-    ``shlex`` quoting makes each value one word.
-    """
-    from pytest_lmmeval.config.run_config import RunConfig  # deferred, as above
-
-    default = RunConfig()
-    return {
-        spec.flag: shlex.quote(str(getattr(config, spec.dest)))
-        for spec in OPTIONS
-        if spec.dest not in ("model_args", "judge_model_args", "metadata", "progress")
-        and getattr(config, spec.dest) != getattr(default, spec.dest)
-    }
+    return None if given is None else spec.read(given, repr(dest), folder)
 
 
 def with_settings(config: RunConfig, **settings: Any) -> RunConfig:

@@ -24,7 +24,7 @@ def metric_scores(measured: TaskLedger, gate: GatePlan, task: Task) -> MetricSco
     """
     metric, _, filter_name = gate.key.partition(",")
     scores = measured.scores(gate.key)
-    result = measured.result(gate.key, task) if scores else None
+    result = measured.result(gate.key, task, scores) if scores else None
     docs = [doc for doc in measured.docs if doc.doc_id in scores or not _is_answered(doc)]
     counts = measured.counts
     if not scores and len(docs) < counts.total:

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from pytest_lmmeval.config.options import worth_recording
-from pytest_lmmeval.config.run_config import RunConfig
 from pytest_lmmeval.records import OutcomeCounts
 from pytest_lmmeval.reports.numbers import duration_text
 from pytest_lmmeval.reports.table import GateRow, aligned
@@ -50,27 +48,6 @@ class Summary:
     files: Sequence[Path] = ()
     groups: Sequence[str] = ()
     notices: Sequence[str] = ()
-
-
-def header_lines(config: RunConfig, tasks: Sequence[str]) -> list[str]:
-    """Say what is measured, in one line; a model's arguments may hold a key and are left out."""
-    settings = {k: v for k, v in worth_recording(config).items() if k not in HEADER_OWN}
-    pieces = [f"model {config.model}" if config.model else "model as suites or fixtures have it"]
-    if tasks:
-        pieces.append(f"tasks {', '.join(_as_typed(task, config.root) for task in tasks)}")
-    pieces += [f"{flag.removeprefix('--lmm-')} {value}" for flag, value in settings.items()]
-    return [f"lmmeval: {'; '.join(pieces)}"]
-
-
-def _as_typed(task: str, root: Path) -> str:
-    """Return the path of a task file as it reads from the project's folder."""
-    below = task.endswith((".yaml", ".yml")) and Path(task).is_relative_to(root)
-    return Path(task).relative_to(root).as_posix() if below else task
-
-
-HEADER_OWN = {"--lmm-model", "--lmm-tasks", "--lmm-show-config"} | {
-    f"--lmm-{name}" for name in ("baseline-dir", "data-map", "include-path", "output-path")
-}
 
 
 def write_summary(writer: TerminalWriter, summary: Summary, *, quiet: bool = False) -> None:

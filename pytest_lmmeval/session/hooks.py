@@ -15,7 +15,7 @@ from pytest_lmmeval.errors import nearest
 from pytest_lmmeval.ledger import PartResult
 from pytest_lmmeval.plans.task_plans import Part
 from pytest_lmmeval.reports.github import workflow_commands, write_step_summary
-from pytest_lmmeval.reports.terminal import header_lines, write_config, write_summary
+from pytest_lmmeval.reports.terminal import write_config, write_summary
 from pytest_lmmeval.session.collection import close_selection, collect_named
 from pytest_lmmeval.session.controller_gates import look_ahead
 from pytest_lmmeval.session.controller_link import leave_if_cut_off
@@ -52,10 +52,6 @@ class BenchmarkHooks:
         self._lost: list[str] = []
         self._parts_added = 0
         self._ahead: list[str] = []
-
-    def pytest_report_header(self) -> list[str]:
-        """Say what is measured."""
-        return header_lines(self._run.config, self._run.selection.names)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(

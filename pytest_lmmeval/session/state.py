@@ -19,8 +19,10 @@ from pytest_lmmeval.errors import UsageError
 if TYPE_CHECKING:
     from pytest_lmmeval.config.run_config import RunConfig
     from pytest_lmmeval.session.run import BenchmarkRun
+    from pytest_lmmeval.session.selection import Selection
 
 RUN = pytest.StashKey["BenchmarkRun"]()
+SELECTION = pytest.StashKey["Selection"]()
 # What xdist tells its workers about the run, noted on the controller when it does.
 RUN_ID = pytest.StashKey[str]()
 
@@ -46,20 +48,33 @@ def run_of(config: pytest.Config) -> BenchmarkRun:
             from pytest_lmmeval.session.hooks import BenchmarkHooks
             from pytest_lmmeval.session.model_pool import Worker
             from pytest_lmmeval.session.run import BenchmarkRun
-            from pytest_lmmeval.session.selection import take_selection
 
         _stop_looking_at_modules()
         register_hooked_models(config)
-        settings = read_options(config)
-        by_option = "tasks" in settings.by_command_line
-        tasks = tuple(map(str, settings.tasks))
-        selection = take_selection(config, tasks, by_option=by_option)
+        settings, selection = read_options(config), selection_of(config)
         given = getattr(config, "workerinput", None)
         run_id = given["testrunuid"] if given else config.stash.setdefault(RUN_ID, uuid4().hex)
         run = BenchmarkRun(settings, selection, Worker.of(given), run_id)
         config.stash[RUN] = run
         config.pluginmanager.register(BenchmarkHooks(run), "lmmeval-hooks")
     return config.stash[RUN]
+
+
+def selection_of(config: pytest.Config) -> Selection:
+    """Return what is asked for by name; the first call takes it out of pytest's arguments.
+
+    Raises:
+        pytest.UsageError: An option or ini key cannot be used.
+    """
+    if SELECTION not in config.stash:
+        # Deferred: a session without benchmarks has no selection.
+        from pytest_lmmeval.session.selection import take_selection
+
+        settings = read_options(config)
+        by_option = "tasks" in settings.by_command_line
+        tasks = tuple(map(str, settings.tasks))
+        config.stash[SELECTION] = take_selection(config, tasks, by_option=by_option)
+    return config.stash[SELECTION]
 
 
 def _stop_looking_at_modules() -> None:

@@ -38,6 +38,14 @@ def pytest_unconfigure(config):
 """
 
 
+STARTING = """
+import sys
+
+def pytest_configure_node(node):
+    print("imported before workers start:", "pytest_lmmeval.session.run" in sys.modules)
+"""
+
+
 def answer(request: Received) -> str:
     return "It is so."
 
@@ -85,3 +93,45 @@ def test_what_a_test_holds_can_be_freed_after_it_evaluates(
         """
     )
     assert project.run().ret == 0
+
+
+def test_a_controller_starts_its_workers_before_it_imports_what_it_needs(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makeconftest(STARTING)
+    (pytester.path / "numbers.yaml").write_text(TASK)
+    (pytester.path / "numbers.jsonl").write_text('{"number": 1, "answer": "It is so."}\n' * 3)
+    with ScriptedServer(answer) as server:
+        arguments = f"base_url={server.url},model={MODEL}"
+        result = pytester.runpytest_subprocess(
+            "-s", "-n2", "--lmm-model=openai_compatible", f"--lmm-model-args={arguments}",
+            "--lmm-tasks=numbers.yaml", "--lmm-limit=2", "-p", "no:randomly",
+        )  # fmt: skip
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(
+        [
+            "lmmeval: model openai_compatible; tasks numbers.yaml; limit 2",
+            "*imported before workers start: False",
+            "*numbers exact_match * 100.0% *",
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--lmm-tasks=numbrs.yaml"], "*there is no file *numbrs.yaml*"),
+        (["--lmm-tasks=numbers.yaml", "--lmm-model=opena"], "*--lmm-model: unknown model 'opena'*"),
+    ],
+)
+@pytest.mark.parametrize("quiet", [(), ("-q",)], ids=["", "-q"])
+def test_what_cannot_be_used_ends_a_run_with_workers_as_any_other(
+    pytester: pytest.Pytester, arguments: list[str], message: str, quiet: tuple[str, ...]
+) -> None:
+    (pytester.path / "numbers.yaml").write_text(TASK)
+    result = pytester.runpytest_subprocess("-n2", *quiet, *arguments, timeout=60)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: {message}"])
+    shown = f"{result.stdout}{result.stderr}"
+    assert "Traceback" not in shown
+    assert "crashed" not in shown

@@ -10,10 +10,11 @@ from rows import row
 
 from pytest_lmmeval.config.run_config import RunConfig
 from pytest_lmmeval.records import OutcomeCounts
+from pytest_lmmeval.reports.header import header_line
 from pytest_lmmeval.reports.numbers import duration_text
 from pytest_lmmeval.reports.properties import verdict_properties
 from pytest_lmmeval.reports.table import aligned, cells, headings, markdown
-from pytest_lmmeval.reports.terminal import Summary, header_lines, totals, write_summary
+from pytest_lmmeval.reports.terminal import Summary, totals, write_summary
 
 
 class Terminal:
@@ -168,9 +169,9 @@ def test_the_header_says_what_was_asked_for_but_no_key() -> None:
         model="openai", model_args="api_key=sk-12345678", limit=10, root=Path("/p"),
         output_path=Path("/elsewhere"),
     )  # fmt: skip
-    (line,) = header_lines(config, ["ai2d", "/p/own.yaml", "/q/other.yaml"])
+    line = header_line(config, ["ai2d", "/p/own.yaml", "/q/other.yaml"])
     assert line == "lmmeval: model openai; tasks ai2d, own.yaml, /q/other.yaml; limit 10"
-    assert header_lines(RunConfig(), []) == ["lmmeval: model as suites or fixtures have it"]
+    assert header_line(RunConfig(), []) == "lmmeval: model as suites or fixtures have it"
 
 
 def test_junit_properties_are_flat_and_leave_out_what_is_not_known() -> None:
