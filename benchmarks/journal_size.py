@@ -18,8 +18,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pytest_lmmeval.models.base import AsyncLM
+from pytest_lmmeval.pipeline.journal.answer_text import decoded, encoded
 from pytest_lmmeval.pipeline.journal.journal import Journal
-from pytest_lmmeval.pipeline.journal.store import Entry, Store, decoded, encoded
+from pytest_lmmeval.pipeline.journal.store import Entry, Store
 from pytest_lmmeval.pipeline.pipeline import Pipeline
 from pytest_lmmeval.pipeline.shards import Shard
 from pytest_lmmeval.records import Instance, Message, Response, Sample, TextPart

@@ -32,6 +32,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+import orjson
+
 GREEDY = " the"
 _MARKER = re.compile(rb"DOC-(\d+)")
 _LENGTH = re.compile(rb"content-length:\s*(\d+)", re.IGNORECASE)
@@ -214,7 +216,7 @@ class Service:
 def _completion(choice: dict[str, Any]) -> bytes:
     choice = {"index": 0, "finish_reason": "stop", **choice}
     usage = {"prompt_tokens": 60, "completion_tokens": 6, "total_tokens": 66}
-    return json.dumps({"id": "1", "model": "m", "choices": [choice], "usage": usage}).encode()
+    return orjson.dumps({"id": "1", "model": "m", "choices": [choice], "usage": usage})
 
 
 class Connection(asyncio.Protocol):

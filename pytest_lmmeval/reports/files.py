@@ -13,7 +13,7 @@ import shutil
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from operator import itemgetter
+from operator import itemgetter, sub
 from pathlib import Path
 from typing import Any
 
@@ -97,8 +97,12 @@ def sample_lines(samples: Iterable[Sample]) -> SampleLines:
     # Deferred: a run without an output folder writes no JSON.
     from pytest_lmmeval.reports.json_text import json_line
 
-    lines = [b"".join([json_line(row) for row in sample_rows(sample)]) for sample in samples]
-    return SampleLines(b"".join(lines), array("q", map(len, lines)))
+    whole, ends = bytearray(), array("Q", [0])
+    for sample in samples:
+        for row in sample_rows(sample):
+            whole += json_line(row)
+        ends.append(len(whole))
+    return SampleLines(bytes(whole), array("Q", map(sub, ends[1:], ends)))
 
 
 def file_name(text: str) -> str:

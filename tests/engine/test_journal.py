@@ -15,7 +15,8 @@ import pytest
 
 from pytest_lmmeval import LM, Instance, RequestError, Response, simple_evaluate
 from pytest_lmmeval.errors import JournalError
-from pytest_lmmeval.pipeline.journal.store import Entry, Store, decoded, encoded
+from pytest_lmmeval.pipeline.journal.answer_text import decoded, encoded
+from pytest_lmmeval.pipeline.journal.store import Entry, Store
 
 KEY, OTHER_KEY = b"k" * 16, b"o" * 16
 ANSWER = Response(text="4", finish_reason="stop", usage={"completion_tokens": 1}, latency=0.25)

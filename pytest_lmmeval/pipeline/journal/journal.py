@@ -14,9 +14,10 @@ from dataclasses import dataclass, field, replace
 
 from pytest_lmmeval.errors import JournalError
 from pytest_lmmeval.models.base import LM
+from pytest_lmmeval.pipeline.journal.answer_text import decoded, encoded
 from pytest_lmmeval.pipeline.journal.keys import answer_key, doc_name, made_from, model_key
 from pytest_lmmeval.pipeline.journal.replay import Replay
-from pytest_lmmeval.pipeline.journal.store import Entry, Store, decoded, encoded
+from pytest_lmmeval.pipeline.journal.store import Entry, Store
 from pytest_lmmeval.pipeline.shards import Request
 from pytest_lmmeval.records import Response
 

@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
-import math
 import sqlite3
 import struct
 import time
@@ -21,11 +19,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import orjson
-from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
-
 from pytest_lmmeval.errors import JournalError
-from pytest_lmmeval.records import Response
 
 # "lmmj", so that no other database is taken for a journal.
 _APPLICATION = 0x6C6D6D6A
@@ -62,7 +56,7 @@ class Entry:
     Attributes:
         key: What decided it, 16 bytes.
         doc: Whose it is: task, doc, request and repeat.
-        answer: The response, as ``encoded`` made it.
+        answer: The response, as ``answer_text.encoded`` made it.
     """
 
     key: bytes
@@ -76,24 +70,13 @@ class Found:
 
     Attributes:
         row: Its row, for ``write``.
-        answer: The response, as ``encoded`` made it.
+        answer: The response, as ``answer_text.encoded`` made it.
         is_own: Whether this run has it already.
     """
 
     row: int
     answer: str
     is_own: bool
-
-
-def encoded(response: Response) -> str:
-    """Return a response as JSON; every float and every text comes back as it was."""
-    values = response.to_builtins()
-    if math.isfinite(response.logprob or 0.0):
-        try:
-            return orjson.dumps(values).decode()
-        except TypeError:
-            pass  # a lone surrogate
-    return json.dumps(values)
 
 
 def _is_busy(error: BaseException) -> bool:
@@ -111,18 +94,6 @@ def _halves(key: bytes) -> tuple[int, int]:
 def _number(doc: str) -> int:
     digest = hashlib.blake2b(doc.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "big", signed=True)
-
-
-def decoded(answer: str) -> Response:
-    """Return the response that ``encoded`` was given.
-
-    Raises:
-        JournalError: It is not what this version of the tool writes.
-    """
-    try:
-        return Response.from_builtins(json.loads(answer))
-    except (ValueError, TypeError) as error:
-        raise JournalError(f"an answer in it cannot be read: {error}") from error
 
 
 class Store:
@@ -199,13 +170,23 @@ class Store:
 
     def _write_ahead(self) -> None:
         """Switch to WAL mode. SQLite waits for no other process there, and several may begin."""
+        switch = "PRAGMA journal_mode=WAL"
+        try:
+            self._db.execute(switch)
+            return
+        except sqlite3.Error as error:
+            if not _is_busy(error):
+                raise
+        # Deferred: most runs find nobody there.
+        from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
+
         again = Retrying(
             retry=retry_if_exception(_is_busy),
             stop=stop_after_delay(_PATIENCE),
             wait=wait_random(0, _PAUSE),
             reraise=True,
         )
-        again(self._db.execute, "PRAGMA journal_mode=WAL")
+        again(self._db.execute, switch)
 
     def _note_run(self, run: str) -> int:
         self._db.execute(
