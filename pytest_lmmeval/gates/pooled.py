@@ -15,10 +15,11 @@ from dataclasses import dataclass, field, replace
 from pytest_lmmeval.errors import TaskError
 from pytest_lmmeval.gates.baseline import BaselineMetric
 from pytest_lmmeval.gates.comparison import Aggregate, find_measure
+from pytest_lmmeval.gates.problems import problems_of
 from pytest_lmmeval.gates.rules import GateRule
 from pytest_lmmeval.gates.scores import MetricScores
 from pytest_lmmeval.gates.staleness import FieldChange
-from pytest_lmmeval.gates.verdict import judge, own_p_value, problems_of
+from pytest_lmmeval.gates.verdict import judge, own_p_value
 from pytest_lmmeval.records import Verdict
 
 

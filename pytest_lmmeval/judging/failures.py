@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from pytest_lmmeval.doc_records import failure_of
+from pytest_lmmeval.doc_records import DocRecord, failure_of
 from pytest_lmmeval.records import Sample, Verdict
 
 # Docs that a failure message names; the samples file has them all.
@@ -36,6 +36,25 @@ def _flips(verdict: Verdict) -> list[str]:
 def _ids(ids: Sequence[int]) -> str:
     shown = ", ".join(map(str, ids[:IDS_SHOWN]))
     return shown if len(ids) <= IDS_SHOWN else f"{shown}, … {len(ids) - IDS_SHOWN} more"
+
+
+def lost_lines(docs: Iterable[DocRecord], verdict: Verdict) -> list[str]:
+    """Return a line per doc that was lost: what is right, and what the answer is now.
+
+    Args:
+        docs: Those of the task.
+        verdict: Of one of its gates.
+    """
+    filter_name = verdict.key.partition(",")[2]
+    wanted = set(verdict.lost)
+    lines = [
+        f"  lost doc {doc.doc_id}: expected {doc.target!r}, "
+        f"found {doc.answers.get(filter_name, '')!r}"
+        for doc in docs
+        if doc.doc_id in wanted
+    ]
+    rest = len(lines) - DOCS_SHOWN
+    return [*lines[:DOCS_SHOWN], *([f"  … and {rest} more"] if rest > 0 else [])]
 
 
 class GateError(AssertionError):

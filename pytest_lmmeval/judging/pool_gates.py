@@ -64,7 +64,7 @@ class PoolJudge:
             return self._error(pool, str(error))
         if not pool.gate.explicit:
             self._check_comparable(pool, members, units)
-        others = self.judge.other_p_values(pool.place)
+        others = self.judge.family.others(pool.place)
         verdict = judge_pooled(pool.name, rule, members, units, key=key, others=others)
         counts = [self.judge.ledger.tasks[each.plan.key].counts for each in pool.members]
         verdict = replace(

@@ -17,11 +17,11 @@ from pytest_lmmeval.gates.baseline import Baseline
 from pytest_lmmeval.gates.baseline_file import read_baseline
 from pytest_lmmeval.gates.scores import MetricScores
 from pytest_lmmeval.gates.side import SideRule
-from pytest_lmmeval.gates.verdict import judge, own_p_value
+from pytest_lmmeval.gates.verdict import judge
 from pytest_lmmeval.gates.watch import Stop
-from pytest_lmmeval.judging.accepted import accepted_baseline, accepted_metric
+from pytest_lmmeval.judging.accepted import accepted_metric
 from pytest_lmmeval.judging.baseline_updates import BaselineUpdates, current_baseline, is_updated
-from pytest_lmmeval.judging.failures import DOCS_SHOWN
+from pytest_lmmeval.judging.family import Family
 from pytest_lmmeval.judging.gate_scores import metric_scores
 from pytest_lmmeval.judging.side_gates import WrongAnswers, judge_side_gate
 from pytest_lmmeval.judging.stopped_gates import stopped_verdict
@@ -59,21 +59,17 @@ class Judge:
 
     Attributes:
         ledger: What was measured.
+        family: The run's gates that tolerate no drop.
         updates: Writes the baselines of gates that are not to be judged.
         stops: By plan, why it was measured no further.
-        scorer: Gives a plan's task, for the metrics of other gates.
-        family: The run's gates that tolerate no drop, which are one family for Holm's procedure,
-            each with what computes its own p-value.
         elsewhere: Says which gate of another task tells that the answers of a plan's model are
             wrong, if one does.
     """
 
     ledger: Ledger
+    family: Family
     stops: Mapping[str, Stop] = field(default_factory=dict)
-    scorer: Callable[[TaskPlan], Task] | None = None
-    family: Mapping[tuple[str, str], Callable[[], float | None]] = field(default_factory=dict)
     elsewhere: Callable[[TaskPlan], str | None] = lambda plan: None
-    _p_values: dict[tuple[str, str], float | None] = field(default_factory=dict)
     updates: BaselineUpdates = field(default_factory=BaselineUpdates)
 
     def judge(
@@ -179,7 +175,7 @@ class Judge:
         def aggregate(values: Sequence[Any]) -> float:
             return task.value_of_statistics(gate.key.partition(",")[0], values)
 
-        others = self.other_p_values((plan.key, gate.key))
+        others = self.family.others((plan.key, gate.key))
         rule, looked = last_look(plan, gate.rule)
         look = partial(
             judge,
@@ -223,31 +219,6 @@ class Judge:
                     return None
         return "the first look is enough"
 
-    def other_p_values(self, place: tuple[str, str]) -> list[float | None]:
-        """Return the p-values of the other gates that tolerate no drop, if this is one."""
-        if place not in self.family:
-            return []
-        return [p_value() for other, p_value in self.family.items() if other != place]
-
-    def p_value(self, plan: TaskPlan, gate: GatePlan) -> float | None:
-        """Return a gate's own p-value; None where its task has no (complete) numbers."""
-        measured, place = self.ledger.tasks.get(plan.key), (plan.key, gate.key)
-        if measured is None or measured.missing or self.scorer is None:
-            return None
-        if place not in self._p_values:
-            with suppress(LmmError):
-                task = self.scorer(plan)
-                accepted = accepted_baseline(plan)[0] if gate.rule.baseline else None
-                if accepted is None or gate.key not in accepted.metrics:
-                    return None
-                self._p_values[place] = own_p_value(
-                    gate.rule,
-                    metric_scores(measured, gate, task),
-                    accepted.metrics[gate.key],
-                    aggregate=partial(task.value_of_statistics, gate.key.partition(",")[0]),
-                )
-        return self._p_values.get(place)
-
     def _without_baseline(self, plan: TaskPlan, gate: GatePlan, scores: MetricScores) -> Verdict:
         """Return an ERROR if somebody asked for the gate: a lost file must not turn CI green."""
         reason = (
@@ -274,19 +245,6 @@ class Judge:
         more = ", …" if len(missing) > 4 else ""
         reason = f"{len(missing)} of {plan.parts} parts gave no result: {names}{more}"
         return _error(plan, gate, reason, measured)
-
-    def lost_lines(self, plan: TaskPlan, verdict: Verdict) -> list[str]:
-        """Return a line per doc that was lost: what is right, and what the answer is now."""
-        filter_name = verdict.key.partition(",")[2]
-        wanted = set(verdict.lost)
-        lines = [
-            f"  lost doc {doc.doc_id}: expected {doc.target!r}, "
-            f"found {doc.answers.get(filter_name, '')!r}"
-            for doc in self.ledger.tasks[plan.key].docs
-            if doc.doc_id in wanted
-        ]
-        rest = len(lines) - DOCS_SHOWN
-        return [*lines[:DOCS_SHOWN], *([f"  … and {rest} more"] if rest > 0 else [])]
 
 
 def _with_old_rule(gate: GatePlan, verdict: Verdict) -> Verdict:

@@ -52,7 +52,7 @@ class Summary:
 
 def write_summary(writer: TerminalWriter, summary: Summary, *, quiet: bool = False) -> None:
     """Print the table of gates, with one line each of totals, files and what is missing."""
-    if not (summary.rows or summary.outcomes or summary.incomplete):
+    if not (summary.rows or summary.outcomes or summary.incomplete or summary.notices):
         return
     writer.write_sep("=", "lmmeval")
     if summary.rows:

@@ -17,11 +17,10 @@ import pytest
 from pytest_lmmeval.config.file_names import VIRTUAL_FOLDER, is_suite
 from pytest_lmmeval.errors import LmmError
 from pytest_lmmeval.plans.calibration import repeated
-from pytest_lmmeval.plans.early_ends import is_watched
 from pytest_lmmeval.plans.extending import further_runs, with_more_docs
 from pytest_lmmeval.plans.pools import group_pools
 from pytest_lmmeval.plans.task_plans import Part, TaskPlan, plan_task
-from pytest_lmmeval.session.gate_families import parts_to_await
+from pytest_lmmeval.session.item_order import gates_behind_parts, in_sending_order
 from pytest_lmmeval.session.items import GateItem, PartItem, mark_name
 from pytest_lmmeval.session.pool_collection import NamedGroup, named_groups, pools_in, take_pools
 from pytest_lmmeval.session.state import run_of
@@ -278,45 +277,9 @@ def close_selection(session: pytest.Session) -> int:
     items = [*added, *session.items]
     gates = [item for item in items if isinstance(item, GateItem)]
     take_pools(gates)
-    rest = _in_sending_order([item for item in items if not isinstance(item, GateItem)])
+    rest = in_sending_order([item for item in items if not isinstance(item, GateItem)])
     if hasattr(session.config, "workerinput"):
         session.items[:] = [*rest, *gates]
     else:
-        session.items[:] = _gates_behind_parts(rest, gates)
+        session.items[:] = gates_behind_parts(rest, gates)
     return len(added)
-
-
-def _in_sending_order(items: Sequence[pytest.Item]) -> list[pytest.Item]:
-    """Put the parts of each task in their own order, in the places that they have.
-
-    Whether a task may end early is seen in the order in which its docs are sent, so that a plugin
-    that shuffles tests would hide it until the first part is through.
-    """
-    parts: dict[str, list[PartItem]] = {}
-    for item in items:
-        if isinstance(item, PartItem) and is_watched(item.plan):
-            parts.setdefault(item.plan.key, []).append(item)
-    ordered = {key: iter(sorted(own, key=lambda p: p.part.index)) for key, own in parts.items()}
-    return [
-        next(ordered[item.plan.key])
-        if isinstance(item, PartItem) and item.plan.key in ordered
-        else item
-        for item in items
-    ]
-
-
-def _gates_behind_parts(
-    rest: Sequence[pytest.Item], gates: Sequence[GateItem]
-) -> list[pytest.Item]:
-    """Merge, each gate as soon as its last part is through, behind the repeats it may want."""
-    rest = [item for item in rest if not (isinstance(item, PartItem) and item.repeats)]
-    place = {item: i for i, item in enumerate(rest)}
-    due: dict[int, list[pytest.Item]] = {}
-    repeats: set[pytest.Item] = set()
-    for gate in gates:
-        new = [part for part in gate.further if part not in repeats]
-        repeats.update(new)
-        due.setdefault(max(place[part] for part in gate.parts), []).extend(new)
-    for gate, parts in parts_to_await(gates).items():
-        due.setdefault(max(place[part] for part in parts), []).append(gate)
-    return [item for i, part in enumerate(rest) for item in (part, *due.get(i, []))]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from pytest_lmmeval.errors import LmmError, TaskUnavailable
+from pytest_lmmeval.judging.failures import lost_lines
+from pytest_lmmeval.judging.family import Family
 from pytest_lmmeval.judging.forecasts import Forecasts
 from pytest_lmmeval.judging.gate_rows import gate_row, pool_row
-from pytest_lmmeval.judging.pool_gates import PoolJudge
 from pytest_lmmeval.judging.side_gates import wrong_elsewhere
 from pytest_lmmeval.judging.stopping import Stopping
 from pytest_lmmeval.judging.task_gates import Judge, NotJudged
@@ -18,6 +21,9 @@ from pytest_lmmeval.plans.task_plans import TaskPlan
 from pytest_lmmeval.records import Verdict
 from pytest_lmmeval.reports.table import GateRow
 from pytest_lmmeval.tasks.task import Task
+
+if TYPE_CHECKING:
+    from pytest_lmmeval.judging.pool_gates import PoolJudge
 
 
 class Verdicts:
@@ -38,13 +44,14 @@ class Verdicts:
         self.unavailable: dict[str, str] = {}
         self.forecasts = Forecasts(scorer)
         self._scorer = scorer
+        self._ledger = ledger
+        self._family = Family(ledger, scorer)
         self._judge = Judge(
             ledger,
+            self._family,
             stops=stopping.stops,
-            scorer=scorer,
             elsewhere=lambda plan: wrong_elsewhere(plan, self.rows, self._models_of),
         )
-        self._pools = PoolJudge(self._judge, scorer, self.unavailable)
         self._models_of: dict[tuple[str, str], frozenset[str]] = {}
         self._again: dict[str, str | None] = {}
 
@@ -120,6 +127,13 @@ class Verdicts:
         self.rows[pool.place] = pool_row(pool, self._scorer, verdict)
         return verdict
 
+    @cached_property
+    def _pools(self) -> PoolJudge:
+        # Deferred: most runs have no gate over several tasks.
+        from pytest_lmmeval.judging.pool_gates import PoolJudge
+
+        return PoolJudge(self._judge, self._scorer, self.unavailable)
+
     @property
     def written(self) -> Mapping[tuple[str, str], str]:
         """By plan and gate, the file that holds the gate's new baseline."""
@@ -127,7 +141,7 @@ class Verdicts:
 
     def p_value(self, plan: TaskPlan, gate: GatePlan) -> float | None:
         """Return a gate's own p-value of "nothing got worse"; None if there is none."""
-        return self._judge.p_value(plan, gate)
+        return self._family.p_value(plan, gate)
 
     def pool_p_value(self, pool: Pool) -> float | None:
         """Return a pooled gate's own p-value of "nothing got worse"; None if there is none."""
@@ -135,8 +149,8 @@ class Verdicts:
 
     def tell_family(self, family: Mapping[tuple[str, str], Callable[[], float | None]]) -> None:
         """Take over the selected gates that tolerate no drop, each with its own p-value."""
-        self._judge.family = family
+        self._family.gates = family
 
     def lost_lines(self, plan: TaskPlan, verdict: Verdict) -> list[str]:
         """Name the docs that were lost."""
-        return self._judge.lost_lines(plan, verdict)
+        return lost_lines(self._ledger.tasks[plan.key].docs, verdict)

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pytest_lmmeval.errors import DataError, LmmError
-from pytest_lmmeval.tasks.data.hub import find_data
 from pytest_lmmeval.tasks.data.media_files import NO_DECODER, asks_for_videos
+from pytest_lmmeval.tasks.data.sources import find_data
 from pytest_lmmeval.tasks.data.task_data import data_source
 from pytest_lmmeval.tasks.files.config import TaskConfig
 from pytest_lmmeval.tasks.functions.compat import PEERS, import_statements, is_there

@@ -12,10 +12,11 @@ from typing import Any
 
 from pytest_lmmeval.errors import DataError, nearest
 from pytest_lmmeval.tasks.data.flat_files import FlatRows
-from pytest_lmmeval.tasks.data.hub import DataSource, local_folder, open_splits
 from pytest_lmmeval.tasks.data.joined import joined
 from pytest_lmmeval.tasks.data.library_arguments import library_arguments
 from pytest_lmmeval.tasks.data.media_files import MediaFolders, cache_folder, require_videos
+from pytest_lmmeval.tasks.data.opening import open_splits
+from pytest_lmmeval.tasks.data.sources import DataSource, local_folder
 from pytest_lmmeval.tasks.data.tables import Table, images_as_stored, kind_of, make_table
 from pytest_lmmeval.tasks.files.config import TaskConfig
 from pytest_lmmeval.tasks.files.specs import Function

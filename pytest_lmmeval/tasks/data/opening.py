@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,28 +19,17 @@ from pytest_lmmeval.tasks.data.hub_access import (
     tell_of_another_commit,
     usable_token,
 )
-from pytest_lmmeval.tasks.data.hub_files import file_in_place_of, hub_names
+from pytest_lmmeval.tasks.data.hub_files import hub_names
 from pytest_lmmeval.tasks.data.library_arguments import unknown_argument, without_hub
 from pytest_lmmeval.tasks.data.preparing import prepare_apart
+from pytest_lmmeval.tasks.data.sources import (
+    FILE_BUILDERS,
+    DataSource,
+    local_path,
+    with_local_files,
+)
 from pytest_lmmeval.tasks.data.split_files import files_by_split
 from pytest_lmmeval.tasks.functions.user_functions import describe
-
-# Builders that read files of a format instead of a repository.
-FILE_BUILDERS = frozenset(
-    {
-        "arrow",
-        "audiofolder",
-        "csv",
-        "imagefolder",
-        "json",
-        "pandas",
-        "parquet",
-        "text",
-        "videofolder",
-        "webdataset",
-        "xml",
-    }
-)
 
 # Builders by what the name of a single file ends in.
 _FORMATS = {
@@ -54,32 +40,6 @@ _FORMATS = {
     ".parquet": "parquet",
     ".txt": "text",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class DataSource:
-    """Where a task's data come from.
-
-    Attributes:
-        path: Hub name, builder or local path.
-        name: Name of the configuration (subset).
-        kwargs: Further arguments of ``datasets.load_dataset``.
-        folders: Where relative paths are looked for, in order.
-        split: The split that is needed, for data sets saved without a name for theirs.
-        trust_remote_code: Whether code of a repository may run, where the library still can.
-    """
-
-    path: str
-    name: str | None
-    kwargs: Mapping[str, Any]
-    folders: tuple[Path, ...]
-    split: str
-    trust_remote_code: bool = False
-
-    @property
-    def label(self) -> str:
-        """How messages call it."""
-        return f"data set {self.path!r}" + (f" ({self.name})" if self.name else "")
 
 
 def open_splits(
@@ -99,7 +59,7 @@ def open_splits(
     from_disk = kwargs.pop("load_from_disk", False)
     local = without_hub(kwargs)
     if as_rows and source.path == "json" and source.path not in data_map:
-        rows = read_flat(_with_local_files(source, local, data_map))
+        rows = read_flat(with_local_files(source, local, data_map))
         if rows is not None:
             return rows
     with _quiet():
@@ -109,82 +69,13 @@ def open_splits(
             message = f"{source.label} is read from pickles, which can run any code; convert it, "
             raise DataError(f"{message}to parquet for example, or say --lmm-trust-remote-code")
         if source.path in FILE_BUILDERS:
-            return _open_files(source, _with_local_files(source, local, data_map))
-        folder = _local_path(source)
+            return _open_files(source, with_local_files(source, local, data_map))
+        folder = local_path(source)
         if folder is not None:
             return _open_folder(source, folder, local)
         if from_disk:
             raise DataError(f"{source.label}: there is no such folder to load from disk")
         return _open_hub(source, kwargs)
-
-
-def find_data(source: DataSource | None, data_map: Mapping[str, Path]) -> None:
-    """Look whether a data set is on this machine, without opening it.
-
-    Args:
-        source: Where the data come from; None for a function's, which nothing is known about.
-        data_map: Local folders that stand for hub names.
-
-    Raises:
-        DataError: It is not.
-    """
-    if source is None:
-        return
-    if source.path in data_map:
-        if not Path(data_map[source.path]).exists():
-            raise DataError(f"{source.label}: there is no folder {data_map[source.path]}")
-    elif source.path in FILE_BUILDERS:
-        found = _with_local_files(source, dict(source.kwargs), data_map)
-        if names := hub_names(found.get("data_files")):
-            raise DataError(f"{source.label} of {', '.join(names)}, which is not on this machine")
-    elif _local_path(source) is None and not _is_cached(source.path):
-        raise DataError(f"{source.label}, which is not on this machine")
-
-
-@functools.lru_cache(maxsize=4096)
-def _is_cached(name: str) -> bool:
-    """Whether the libraries' caches hold something of a data set. Imports neither of them."""
-    home = Path(os.environ.get("HF_HOME") or "~/.cache/huggingface").expanduser()
-    hub = Path(os.environ.get("HF_HUB_CACHE") or home / "hub").expanduser()
-    prepared = Path(os.environ.get("HF_DATASETS_CACHE") or home / "datasets").expanduser()
-    places = (hub / f"datasets--{name.replace('/', '--')}", prepared / name.replace("/", "___"))
-    return any(place.is_dir() for place in places)
-
-
-def local_folder(source: DataSource) -> Path | None:
-    """Return the folder on this machine that a data set's path names, if it names one."""
-    path = None if source.path in FILE_BUILDERS else _local_path(source)
-    return path if path is None or path.is_dir() else path.parent
-
-
-def _local_path(source: DataSource) -> Path | None:
-    candidates = (folder / Path(source.path).expanduser() for folder in source.folders)
-    return next((path.resolve() for path in candidates if path.exists()), None)
-
-
-def _with_local_files(
-    source: DataSource, kwargs: dict[str, Any], data_map: Mapping[str, Path]
-) -> dict[str, Any]:
-    places = ("data_files", "data_dir")
-    found = {key: _absolute(source, kwargs[key], data_map) for key in places if key in kwargs}
-    return {**kwargs, **found}
-
-
-def _absolute(source: DataSource, value: Any, data_map: Mapping[str, Path]) -> Any:
-    if isinstance(value, Mapping):
-        return {split: _absolute(source, files, data_map) for split, files in value.items()}
-    if isinstance(value, list | tuple):
-        return [_absolute(source, file, data_map) for file in value]
-    if not isinstance(value, str):
-        return value
-    if "://" in value:
-        return file_in_place_of(value, data_map) or value
-    for folder in source.folders:
-        path = folder / Path(value).expanduser()
-        if path.exists() or any(folder.glob(value) if not Path(value).is_absolute() else ()):
-            return str(path)
-    looked = " or ".join(str(folder) for folder in source.folders)
-    raise DataError(f"{source.label}: there is no file {value!r} in {looked}")
 
 
 def _open_files(source: DataSource, kwargs: dict[str, Any]) -> Mapping[str, Any]:
