@@ -6,7 +6,7 @@ import pytest
 from projects import Project
 from servers import MODEL, Received, ScriptedServer
 
-# What some runs need: libraries that take from 50 ms to seconds to import, and what takes 2 to 4 ms.
+# What some runs need: libraries that take from 50 ms to seconds to import, and what takes 2 to 4.
 HEAVY = {"PIL", "datasets", "numpy", "pandas", "pyarrow", "scipy", "torch", "transformers"}
 HEAVY |= {"tenacity", "urllib.request", "pytest_lmmeval.gates.pooled"}
 HEAVY |= {"pytest_lmmeval.models.frames", "pytest_lmmeval.models.endpoints.probing"}
