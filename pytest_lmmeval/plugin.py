@@ -22,6 +22,7 @@ from pytest_lmmeval.session.state import (
     register_hooked_models,
     run_of,
 )
+from pytest_lmmeval.session.unfit_workers import end_if_unfit
 from pytest_lmmeval.session.worker_places import places_of, tell_models
 
 if TYPE_CHECKING:
@@ -135,20 +136,22 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 def pytest_configure_node(node: Any) -> None:
     """Note the id that xdist gives the run: its processes find each other's servers by it.
 
-    And tell the worker its place, and give it a way to tell how far it is.
+    And tell the worker its place and what to send, and give it a way to tell how far it is.
     """
     note_run_id(node.config, node.workerinput["testrunuid"])
     node.workerinput.update(places_of(node.config).take(node.gateway.id))
+    node.workerinput["lmm_writes_samples"] = read_options(node.config).writes_samples
     # Deferred: only a session with workers needs it.
     from pytest_lmmeval.session.progress_link import connect
 
     connect(node)
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node: Any) -> None:
-    """Free the place of a worker that is gone."""
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """Free the place of a worker that is gone; end a run in which it could not take part."""
     places_of(node.config).give_up(node.gateway.id)
+    end_if_unfit(node, error)
 
 
 @pytest.hookimpl(optionalhook=True, wrapper=True)

@@ -144,6 +144,11 @@ class RunConfig:
         return named if isinstance(named, str) else None
 
     @property
+    def writes_samples(self) -> bool:
+        """Whether a file of samples is written."""
+        return self.output_path is not None and self.log_samples
+
+    @property
     def forced_dialect(self) -> Peer | None:
         """The dialect that all tasks shall follow; None leaves it to each task."""
         return self.dialect or self.parity

@@ -60,7 +60,8 @@ class Findings:
     def sum_up(self) -> None:
         """Aggregate what is complete."""
         names = self.names()
-        for key, measured in self.ledger.tasks.items():
+        # By name, because under xdist tasks come in as their parts happen to be through.
+        for key, measured in sorted(self.ledger.tasks.items()):
             plan = self.plans.get(key)
             if plan is not None and not measured.missing:
                 task, own = self.scorer(plan), own_settings(plan, self.config)

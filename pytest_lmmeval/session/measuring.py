@@ -118,11 +118,10 @@ class Measuring:
         self, part: Part, samples: Sequence[Sample], span: tuple[float, float] | None
     ) -> PartResult:
         """Return what the part's report carries to the process that sees everything."""
-        plan, config = part.plan, self._open.config
+        plan, writer = part.plan, self._open.worker or self._open.config
         about = describe(self._open.task(plan), self._open.pipeline_of(plan).model)
         if plan.key in self._open.orders:
             about["largest_cluster"] = self._open.orders[plan.key].largest_cluster
-        is_written = config.output_path is not None and config.log_samples
         sending = self._sending(part)
         place = first_doc(part.index, plan.parts, sending.docs)
         with no_look():  # all that is made of them is kept, or gone at once
@@ -134,6 +133,6 @@ class Measuring:
                 DocRecords(samples),
                 about,
                 span,
-                lines=sample_lines(samples) if is_written else None,
+                lines=sample_lines(samples) if writer.writes_samples else None,
                 first=first_of(plan, sending, place, samples),
             )

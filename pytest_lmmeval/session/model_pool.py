@@ -26,17 +26,20 @@ class Worker:
     Attributes:
         place: Its number, from 0; that of the dead worker for one that replaces it.
         count: How many workers there are.
+        writes_samples: Whether the controller writes samples, which a worker elsewhere need not do.
     """
 
     place: int
     count: int
+    writes_samples: bool
 
     @classmethod
     def of(cls, workerinput: Mapping[str, Any] | None) -> Worker | None:
         """Read what xdist tells its workers; None in any other process."""
         if workerinput is None:
             return None
-        return cls(workerinput["lmm_place"], workerinput["workercount"])
+        told = ("lmm_place", "workercount", "lmm_writes_samples")
+        return cls(*(workerinput[name] for name in told))
 
 
 @dataclass

@@ -219,7 +219,9 @@ class GateScheduling:
             return {}
         # Deferred, as above.
         from pytest_lmmeval.session.controller_gates import look_ahead
+        from pytest_lmmeval.session.lost_machines import allow_for_lost_machines
 
+        allow_for_lost_machines(self._session.config)
         self._parts = frozenset(found.parts)
         hooks: Any = self._session.config.pluginmanager.get_plugin("lmmeval-hooks")
         hooks.take_benchmarks(self._session.config, list(found.gates), found.parts)

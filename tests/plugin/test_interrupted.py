@@ -25,7 +25,15 @@ generation_kwargs: {until: ["\\n"], max_gen_toks: 8}
 metric_list: [{metric: exact_match, aggregation: mean, higher_is_better: true}]
 parts: 4
 """
-ROWS = "def load():\n    return {'test': [{'number': i} for i in range(40)]}\n"
+ROWS = """
+from PIL import Image
+
+def load():
+    return {"test": [{"number": i} for i in range(40)]}
+
+def visual(doc):
+    return [Image.new("RGB", (8, 8))]
+"""
 ANSWERED, LONG = 24, 240.0
 
 
@@ -45,23 +53,28 @@ def stuck() -> Iterator[tuple[ScriptedServer, threading.Event]]:
         over.set()
 
 
+def begin(folder: Path, server: ScriptedServer, task: str, *args: str) -> subprocess.Popen[bytes]:
+    """Start pytest with a task in a folder."""
+    (folder / "slow.yaml").write_text(task)
+    (folder / "rows.py").write_text(ROWS)
+    (folder / "tox.ini").write_text("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
+    arguments = f"base_url={server.url},model={MODEL},num_concurrent=8"
+    return subprocess.Popen(
+        [sys.executable, "-m", "pytest", "-p", "no:randomly", "--lmm-model=openai_compatible",
+         f"--lmm-model-args={arguments}", "--lmm-tasks=./slow.yaml", "--lmm-output-path=out",
+         *args],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["plain", "workers"])
 def test_ctrl_c_saves_what_was_answered_and_waits_for_nothing(
     tmp_path: Path, stuck: tuple[ScriptedServer, threading.Event], workers: tuple[str, ...]
 ) -> None:
     server, waiting = stuck
-    (tmp_path / "slow.yaml").write_text(TASK)
-    (tmp_path / "rows.py").write_text(ROWS)
-    (tmp_path / "tox.ini").write_text("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
-    arguments = f"base_url={server.url},model={MODEL},num_concurrent=8"
-    run = subprocess.Popen(
-        [sys.executable, "-m", "pytest", "-p", "no:randomly", "--lmm-model=openai_compatible",
-         f"--lmm-model-args={arguments}", "--lmm-tasks=./slow.yaml", "--lmm-output-path=out",
-         *workers],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )  # fmt: skip
+    run = begin(tmp_path, server, TASK, *workers)
     assert waiting.wait(LONG / 2)
     end = time.monotonic() + LONG / 2
     while not list(tmp_path.rglob("*.parts/*.jsonl")) and time.monotonic() < end:
@@ -84,3 +97,24 @@ def test_ctrl_c_saves_what_was_answered_and_waits_for_nothing(
     ]
     # Whole parts of ten docs each, every doc once.
     assert len(set(samples)) == len(samples) == 10 * (4 - len(missing))
+
+
+def test_ctrl_c_before_anything_was_answered_names_the_gates(tmp_path: Path) -> None:
+    waiting, over = threading.Event(), threading.Event()
+
+    def script(request: Received) -> str:
+        waiting.set()
+        over.wait(LONG)
+        return request.prompt
+
+    # The first question is whether the server reads images.
+    pictures = f"{TASK}dialect: lmms_eval\ndoc_to_visual: !function rows.visual\n"
+    with ScriptedServer(script, sees_probes=True) as server:
+        run = begin(tmp_path, server, pictures)
+        assert waiting.wait(LONG / 2)
+        run.send_signal(signal.SIGINT)
+        output = run.communicate(timeout=LONG / 2)[0].decode()
+        over.set()
+    assert run.returncode == pytest.ExitCode.INTERRUPTED
+    assert "slow.yaml::exact_match,none: incomplete, not judged" in output
+    assert "Task was destroyed" not in output

@@ -46,8 +46,28 @@ def socket_server(folder: Path, log: Path) -> Iterator[int]:
             server.wait()
 
 
+@contextlib.contextmanager
+def elsewhere(project: Project, folder: Path) -> Iterator[str]:
+    """Give xdist's name of a worker that has a copy of the project, but for its baselines.
+
+    Its ini file would have no samples written, which is for the controller's to say.
+    """
+    for path in project.pytester.path.iterdir():
+        if path.is_file() and path.suffix in (".yaml", ".jsonl", ".py", ".ini"):
+            shutil.copy(path, folder)
+    with (folder / "tox.ini").open("a") as ini:
+        ini.write("\nlmm_log_samples = false\n")
+    assert not (folder / "lmm-baselines").exists()
+    with socket_server(folder, folder / "server.log") as port:
+        yield f"--tx=socket=127.0.0.1:{port}//chdir={folder}"
+
+
+@pytest.mark.parametrize("dies", [False, True], ids=["both live", "a machine dies"])
 def test_workers_elsewhere_with_no_common_files_find_the_same(
-    project: Project, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+    project: Project,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    dies: bool,
 ) -> None:
     project.add_task("good")
     project.add_task("worse", first=1000)
@@ -62,14 +82,33 @@ def test_workers_elsewhere_with_no_common_files_find_the_same(
         specs = []
         for name in ("here", "there"):
             folder = tmp_path_factory.mktemp(name)
-            for path in project.pytester.path.iterdir():
-                if path.is_file() and path.suffix in (".yaml", ".jsonl", ".py", ".ini"):
-                    shutil.copy(path, folder)
-            assert not (folder / "lmm-baselines").exists()
-            port = servers.enter_context(socket_server(folder, folder / "server.log"))
-            specs.append(f"--tx=socket=127.0.0.1:{port}//chdir={folder}")
+            specs.append(servers.enter_context(elsewhere(project, folder)))
+            if dies:
+                # The server that runs "there" is the process that its worker kills.
+                monkeypatch.setenv("KILL", number_list([*range(200), *range(1000, 1200)]))
         found, result = project.verdicts(*args, *specs, "--dist=load", WRONG=WRONG)
     assert found == expected
+    written = (project.pytester.path / "out").rglob("samples_*.jsonl")
+    assert [len(path.read_bytes().splitlines()) for path in written] == [200, 200]
     assert result.ret == 1
     result.assert_outcomes(passed=9, failed=1)
-    assert "2 workers" in result.stdout.str()
+    told = "*cannot be started again*: the others measure what it left" if dies else "2 workers*"
+    result.stdout.fnmatch_lines([told])
+
+
+def test_a_worker_elsewhere_that_lacks_a_task_ends_the_run_with_the_reason(
+    project: Project, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    project.add_task("good")
+    project.add_task("worse")
+    with contextlib.ExitStack() as servers:
+        specs = []
+        for name in ("here", "there"):
+            folder = tmp_path_factory.mktemp(name)
+            specs.append(servers.enter_context(elsewhere(project, folder)))
+        (folder / "worse.yaml").unlink()
+        result = project.run(*TASKS, "--lmm-include-path=.", *specs, "--dist=load")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    told = f"ERROR: worker gw1 (*socket=*chdir={folder}): there is no task, * 'worse' (looked in *"
+    result.stderr.fnmatch_lines([told])
+    assert "Traceback" not in f"{result.stdout}{result.stderr}"
