@@ -8,6 +8,7 @@ import re
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from pytest_lmmeval.warnings import LmmWarning
 
@@ -55,6 +56,13 @@ class Secret:
 
     def __repr__(self) -> str:
         return f"Secret({HIDDEN!r})"
+
+
+class SecretHeaders(dict[str, Any]):
+    """Headers, whose values no ``repr`` shows."""
+
+    def __repr__(self) -> str:
+        return f"{{{', '.join(f'{name!r}: {HIDDEN}' for name in self)}}}"
 
 
 def find_key(*given: str | None, variable: str = "OPENAI_API_KEY", host: str = "") -> Secret:

@@ -15,11 +15,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pytest_lmmeval.errors import RequestError
-from pytest_lmmeval.models.frames import Sampling
 from pytest_lmmeval.records import VideoPart
 
 if TYPE_CHECKING:
     from PIL import Image
+
+    from pytest_lmmeval.models.frames import Sampling
 
 NO_DECODER = "decoding videos needs PyAV: pip install 'pytest-lmmeval[video]'"
 _THREADS = 4

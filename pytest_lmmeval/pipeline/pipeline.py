@@ -156,4 +156,8 @@ class Pipeline:
 
     def _wait_for(self, work: Coroutine[Any, Any, T]) -> T:
         assert self._loop is not None, "the pipeline was not started"
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        finally:
+            future.cancel()  # what Ctrl-C ended the wait for; else it is done

@@ -14,6 +14,7 @@ from pytest_lmmeval.models.base import LM, AsyncLM
 from pytest_lmmeval.pipeline.journal.journal import Journal
 from pytest_lmmeval.pipeline.journal.places import Journals
 from pytest_lmmeval.pipeline.judge_models import check_judge_model, no_judge
+from pytest_lmmeval.pipeline.open_files import make_room
 from pytest_lmmeval.pipeline.pipeline import Pipeline
 from pytest_lmmeval.pipeline.serving import own_servers
 from pytest_lmmeval.tasks.files.config import TaskConfig
@@ -35,7 +36,9 @@ def open_pipeline(model: LM, workers: int = 1, journal: Journal | None = None) -
     """
     if isinstance(model, AsyncLM) and model.adaptive is not None:
         model.adaptive.share(max(1, workers))
-    pipeline = Pipeline(model, concurrency=concurrency(model, workers), journal=journal)
+    at_once = concurrency(model, workers)
+    make_room(at_once)
+    pipeline = Pipeline(model, concurrency=at_once, journal=journal)
     try:
         pipeline.start()
     except BaseException:  # Ctrl-C too must not leave the loop's thread behind

@@ -1,4 +1,4 @@
-"""HTTP/1.1 as servers and proxies speak it: RFC 9110 and 9112, TLS, and what breaks on the way."""
+"""HTTP/1.1 as servers speak it: RFC 9110 and 9112, and what breaks on the way."""
 
 from __future__ import annotations
 
@@ -6,63 +6,20 @@ import asyncio
 import gzip
 import json
 import socket
-import ssl
 import struct
 import zlib
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-import trustme
-from raw_server import RawServer, answering, raw_server
+from own_authority import authority, certificate
+from raw_asking import BODY, SAID, WHOLE, asked, failure, twice, using
+from raw_server import answering, raw_server
 
 from pytest_lmmeval.errors import ModelUnavailable
-from pytest_lmmeval.models.credentials import Scrubber
 from pytest_lmmeval.models.endpoints.failures import AttemptError
-from pytest_lmmeval.models.endpoints.transport import Limits, Transport
-
-SAID = {"said": "ja, 是 🙂", "n": list(range(50))}
-BODY = json.dumps(SAID).encode()
-WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(BODY), BODY)
-Work = Callable[[Transport], Awaitable[Any]]
-
-
-async def using(
-    work: Work, *, headers: dict[str, str] | None = None, verify: bool | str = True
-) -> Any:
-    transport = Transport(headers or {}, Limits(5, 10), Scrubber(["s3cret"]), verify=verify)
-    await transport.open()
-    try:
-        return await work(transport)
-    finally:
-        await transport.close()
-
-
-def asked(answer: Any, work: Callable[[Transport, str], Awaitable[Any]]) -> tuple[Any, RawServer]:
-    """Return what came of a server's answers, and the server."""
-
-    async def run() -> tuple[Any, RawServer]:
-        async with raw_server(answer) as server:
-            return await using(lambda transport: work(transport, server.url())), server
-
-    return asyncio.run(run())
-
-
-async def twice(transport: Transport, url: str) -> list[Any]:
-    return [await transport.request("POST", url, b"{}") for _ in range(2)]
-
-
-def failure(answer: Any, **arguments: Any) -> AttemptError:
-    async def once(transport: Transport, url: str) -> Any:
-        with pytest.raises(AttemptError) as caught:
-            await transport.request("POST", url, b"{}", **arguments)
-        return caught.value
-
-    found, _ = asked(answer, once)
-    assert isinstance(found, AttemptError)
-    return found
+from pytest_lmmeval.models.endpoints.transport import Transport
 
 
 def chunked(*pieces: bytes) -> bytes:
@@ -93,6 +50,17 @@ KEPT = {
     "header names in capitals": WHOLE.replace(b"Content-Length", b"CONTENT-LENGTH"),
     "a header of two lines": WHOLE.replace(b"OK\r\n", b"OK\r\nX-A: 1\r\nX-A: 2\r\n"),
     "no reason": WHOLE.replace(b"200 OK", b"200 "),
+    "gzip in two members": with_coding(b"gzip", gzip.compress(BODY[:9]) + gzip.compress(BODY[9:])),
+    "a trailer that is no header": chunked(BODY)[:-2] + b"Content-Encoding: gzip\r\n\r\n",
+    "lines without CR": WHOLE.replace(b"\r\n", b"\n"),
+    "a folded header": WHOLE.replace(b"OK\r\n", b"OK\r\nX-A: 1\r\n  2\r\n"),
+    "a space behind a chunk's size": chunked(BODY).replace(
+        b"%x\r\n" % len(BODY), b"%x \r\n" % len(BODY)
+    ),
+    "a length beside chunks": chunked(BODY).replace(b"OK\r\n", b"OK\r\nContent-Length: 7\r\n"),
+    "an offer of another protocol": WHOLE.replace(
+        b"OK\r\n", b"OK\r\nUpgrade: h2\r\nConnection: Upgrade, Keep-Alive\r\n"
+    ),
 }
 
 
@@ -130,6 +98,49 @@ def test_a_connection_that_the_server_closed_while_idle_is_not_used_again() -> N
     assert (found, server.connections) == ([SAID, SAID], 2)
 
 
+async def hang_up(_: int, writer: asyncio.StreamWriter) -> None:
+    writer.close()
+
+
+async def reset(_: int, writer: asyncio.StreamWriter) -> None:
+    own = writer.get_extra_info("socket")
+    own.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
+@pytest.mark.parametrize("end", [hang_up, reset])
+def test_a_request_that_meets_the_end_of_an_idle_connection_goes_out_again(end: Any) -> None:
+    async def answer(number: int, writer: asyncio.StreamWriter) -> None:
+        if number in (1, 4):
+            await end(number, writer)
+        else:
+            writer.write(WHOLE)
+
+    async def four_times(transport: Transport, url: str) -> list[Any]:
+        return [*await twice(transport, url), *await twice(transport, url)]
+
+    found, server = asked(answer, four_times)
+    assert (found, len(server.bodies), server.connections) == ([SAID] * 4, 6, 3)
+
+
+def test_a_server_that_breaks_down_over_a_request_is_not_asked_at_once() -> None:
+    async def answer(number: int, writer: asyncio.StreamWriter) -> None:
+        if number == 0:
+            writer.write(WHOLE)
+        else:
+            await asyncio.sleep(1.1)
+            writer.close()
+
+    async def work(transport: Transport, url: str) -> Any:
+        await transport.request("POST", url, b"{}")
+        with pytest.raises(AttemptError, match="the server closed the connection") as caught:
+            await transport.request("POST", url, b"{}")
+        return caught.value
+
+    error, server = asked(answer, work)
+    assert (error.away, len(server.bodies)) == (True, 2)
+
+
 @pytest.mark.parametrize("less", [0, 1, len(BODY)], ids=["whole", "nearly whole", "a head"])
 def test_what_nobody_asked_for_is_no_answer_to_the_next_request(less: int) -> None:
     unasked = WHOLE.replace(b"said", b"fake")
@@ -145,12 +156,6 @@ def test_what_nobody_asked_for_is_no_answer_to_the_next_request(less: int) -> No
 
     found, server = asked(answer, twice)
     assert (found, server.connections) == ([SAID, SAID], 2)
-
-
-async def reset(_: int, writer: asyncio.StreamWriter) -> None:
-    own = writer.get_extra_info("socket")
-    own.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    writer.transport.abort()
 
 
 BROKEN: dict[str, tuple[Any, str, str]] = {
@@ -203,6 +208,29 @@ def test_an_answer_that_does_not_arrive_whole_is_told_and_tried_again(
     assert (error.kind, error.retry) == (kind, True)
     assert error.message.startswith(said)
     assert error.away is (kind == "connection")
+
+
+@pytest.mark.parametrize("content", [b"", b"\x8b\x02\x80"], ids=["empty", "unreadable"])
+@pytest.mark.parametrize("coding", [b"gzip", b"br"])
+def test_a_refusal_counts_whatever_the_coding_of_its_words(content: bytes, coding: bytes) -> None:
+    refused = with_coding(coding, content).replace(b"200 OK", b"401 No")
+    error = failure(answering(refused))
+    assert (error.kind, error.status, error.retry) == ("auth", 401, False)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [rb'{"text": "\ud83d"}', b'{"logprobs": [NaN, -Infinity]}', b'\xef\xbb\xbf{"text": "x"}'],
+    ids=["half a character", "no numbers", "a byte order mark"],
+)
+def test_json_as_python_writes_it_is_read_as_python_reads_it(body: bytes) -> None:
+    sent = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+
+    async def once(transport: Transport, url: str) -> Any:
+        return await transport.request("POST", url, b"{}")
+
+    found, _ = asked(answering(sent), once)
+    assert repr(found) == repr(json.loads(body))
 
 
 def test_an_answer_that_trickles_is_late_however_much_of_it_came() -> None:
@@ -269,7 +297,12 @@ def test_a_body_beyond_any_buffer_arrives_as_it_was_sent() -> None:
     assert (found, server.bodies) == (SAID, [body])
 
 
-def test_a_server_that_refuses_a_body_before_it_has_read_it_is_heard() -> None:
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_server_that_refuses_a_body_before_it_has_read_it_is_heard(
+    scheme: str, tmp_path: Path
+) -> None:
+    made, bundle = authority(tmp_path)
+    context = certificate(made, "localhost") if scheme == "https" else None
     large = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n"
     connections, ended = 0, asyncio.Event()
 
@@ -285,8 +318,8 @@ def test_a_server_that_refuses_a_body_before_it_has_read_it_is_heard() -> None:
         ended.set()
 
     async def run() -> Any:
-        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+        async with await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context) as server:
+            url = f"{scheme}://localhost:{server.sockets[0].getsockname()[1]}/v1"
 
             async def work(transport: Transport) -> Any:
                 with pytest.raises(AttemptError, match="HTTP 413") as caught:
@@ -296,7 +329,7 @@ def test_a_server_that_refuses_a_body_before_it_has_read_it_is_heard() -> None:
                 ended.clear()
                 return caught.value, await transport.request("POST", url, b"{}")
 
-            found = await using(work)
+            found = await using(work, verify=bundle)
             await ended.wait()
             return found
 
@@ -304,20 +337,23 @@ def test_a_server_that_refuses_a_body_before_it_has_read_it_is_heard() -> None:
     assert (error.retry, found, connections) == (False, SAID, 2)
 
 
-def test_many_at_once_get_each_their_own_answer() -> None:
+def test_many_at_once_get_each_their_own_answer_on_no_more_connections_than_it_takes() -> None:
     async def many(transport: Transport, url: str) -> list[Any]:
         bodies = [b'{"n":%d}' % n for n in range(200)]
         return await asyncio.gather(*(transport.request("POST", url, body) for body in bodies))
 
-    async def run() -> list[Any]:
+    async def run() -> tuple[list[Any], int]:
         async def answer(number: int, writer: asyncio.StreamWriter) -> None:
             own = server.bodies[number]
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(own), own))
 
         async with raw_server(answer) as server:
-            return list(await using(lambda transport: many(transport, server.url())))
+            found = await using(lambda transport: many(transport, server.url()))
+            return found, server.connections
 
-    assert asyncio.run(run()) == [{"n": n} for n in range(200)]
+    found, connections = asyncio.run(run())
+    assert found == [{"n": n} for n in range(200)]
+    assert connections < 200
 
 
 def test_a_request_says_what_http_asks_for() -> None:
@@ -368,118 +404,3 @@ def test_a_name_that_leads_nowhere_is_told(host: str) -> None:
         return caught.value
 
     assert asyncio.run(using(work)).kind == "connection"
-
-
-def authority(folder: Path) -> tuple[trustme.CA, str]:
-    made = trustme.CA()
-    path = folder / "ca.pem"
-    made.cert_pem.write_to_path(str(path))
-    return made, str(path)
-
-
-def certificate(made: trustme.CA, *names: str) -> ssl.SSLContext:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    made.issue_cert(*names).configure_cert(context)
-    return context
-
-
-def test_certificates_are_checked_unless_the_user_says_otherwise(tmp_path: Path) -> None:
-    made, bundle = authority(tmp_path)
-    body = b"x" * 3_000_000
-
-    async def run(verify: bool | str, name: str) -> Any:
-        context = certificate(made, name)
-        async with raw_server(answering(WHOLE), context=context) as server:
-            url = server.url("localhost", "https")
-            try:
-                return await using(
-                    lambda transport: transport.request("POST", url, body), verify=verify
-                )
-            except AttemptError as error:
-                return error
-
-    assert asyncio.run(run(bundle, "localhost")) == SAID
-    assert asyncio.run(run(False, "elsewhere.example")) == SAID
-    for verify, name in ((True, "localhost"), (bundle, "elsewhere.example")):
-        error = asyncio.run(run(verify, name))
-        assert isinstance(error, AttemptError)
-        assert (error.kind, error.retry) == ("connection", False)
-        assert "its TLS certificate is not trusted" in error.message
-        assert "ca_cert_path=… helps" in error.message
-
-
-def test_a_server_without_tls_is_told_from_one_that_is_away() -> None:
-    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read(1)
-        writer.write(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
-        writer.close()
-
-    async def run() -> Any:
-        async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
-            port = server.sockets[0].getsockname()[1]
-
-            async def work(transport: Transport) -> Any:
-                with pytest.raises(AttemptError, match="is it an http:// address") as caught:
-                    await transport.request("GET", f"https://127.0.0.1:{port}/v1")
-                return caught.value
-
-            return await using(work)
-
-    assert asyncio.run(run()).retry is False
-
-
-def test_a_bundle_that_is_not_there_is_told_before_anything_is_sent() -> None:
-    async def work(transport: Transport) -> None:
-        raise AssertionError("it was opened")
-
-    with pytest.raises(ModelUnavailable, match=r"ca_cert_path 'nowhere.pem': "):
-        asyncio.run(using(work, verify="nowhere.pem"))
-
-
-def test_a_proxy_of_the_environment_is_asked_in_the_servers_place(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    async def run() -> tuple[list[Any], list[bytes], int]:
-        async with raw_server(answering(WHOLE)) as proxy:
-            monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.port}")
-            monkeypatch.delenv("no_proxy", raising=False)
-            monkeypatch.delenv("NO_PROXY", raising=False)
-            url = "http://model.example/v1"
-            found = await using(lambda transport: twice(transport, url))
-            return found, proxy.heads, proxy.connections
-
-    found, heads, connections = asyncio.run(run())
-    assert (found, connections) == ([SAID, SAID], 1)
-    assert all(head.startswith(b"POST http://model.example/v1 HTTP/1.1\r\n") for head in heads)
-
-
-@pytest.mark.parametrize(
-    ("answer", "said"),
-    [
-        (answering(close=True), "the server closed the connection"),
-        (answering(WHOLE[:-1], close=True), "the answer breaks off"),
-        (answering(b"SSH-2.0-OpenSSH_9.6\r\n\r\n"), "no HTTP: "),
-        (answering(), "no answer within 0.3 s"),
-        (answering(b"HTTP/1.1 407 Authenticate\r\nContent-Length: 0\r\n\r\n"), "HTTP 407"),
-    ],
-    ids=["closed", "broken off", "no HTTP", "silent", "locked"],
-)
-def test_behind_a_proxy_faults_have_the_same_names(
-    answer: Any, said: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def run() -> AttemptError:
-        async with raw_server(answer) as proxy:
-            monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.port}")
-            monkeypatch.delenv("no_proxy", raising=False)
-            monkeypatch.delenv("NO_PROXY", raising=False)
-
-            async def work(transport: Transport) -> Any:
-                with pytest.raises(AttemptError) as caught:
-                    await transport.request("POST", "http://model.example/v1", b"{}", within=0.3)
-                return caught.value
-
-            found = await using(work)
-            assert isinstance(found, AttemptError)
-            return found
-
-    assert asyncio.run(run()).message.startswith(said)

@@ -13,7 +13,7 @@ from servers import MODEL, Reply, ScriptedServer
 
 from pytest_lmmeval.errors import ModelUnavailable, UsageError
 from pytest_lmmeval.models.endpoints import preflight
-from pytest_lmmeval.models.endpoints.addresses import Address, proxy_for
+from pytest_lmmeval.models.endpoints.addresses import Address
 from pytest_lmmeval.models.endpoints.completions import Completions
 from pytest_lmmeval.models.endpoints.openai import OpenAIChat
 
@@ -203,22 +203,3 @@ def test_a_query_is_sent_with_every_request_and_not_shown() -> None:
 def test_a_base_url_that_is_none_is_refused(url: str) -> None:
     with pytest.raises(UsageError, match="base_url"):
         Address.parse(url, "/chat/completions")
-
-
-@pytest.mark.parametrize(
-    ("url", "proxy"),
-    [
-        ("https://api.example.com/v1", "http://proxy:3128"),
-        ("https://inside.example.org/v1", None),
-        ("https://127.0.0.1:8000/v1", None),
-        ("https://localhost/v1", None),
-    ],
-)
-def test_the_environments_proxy_is_used_but_never_for_this_machine(
-    url: str, proxy: str | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("https_proxy", "HTTPS_PROXY"):
-        monkeypatch.setenv(name, "http://proxy:3128")
-    for name in ("no_proxy", "NO_PROXY"):
-        monkeypatch.setenv(name, ".example.org")
-    assert proxy_for(url) == proxy

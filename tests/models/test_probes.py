@@ -387,9 +387,16 @@ def test_a_text_task_of_lmms_eval_needs_no_images(tasks: Project) -> None:
     result.assert_outcomes(passed=2, skipped=1)
 
 
-def test_a_server_that_is_out_of_order_for_a_moment_is_asked_again(tasks: Project) -> None:
+@pytest.mark.parametrize(
+    "broken",
+    [Reply(status=500), Reply(body={"error": {"message": "overloaded"}})],
+    ids=["500", "an error in a 200"],
+)
+def test_a_server_that_is_out_of_order_for_a_moment_is_asked_again(
+    tasks: Project, broken: Reply
+) -> None:
     def script(received: Received) -> Reply:
-        return Reply(status=500) if received.number == 0 else counting(received)
+        return broken if received.number == 0 else counting(received)
 
     with ScriptedServer(script, sees_probes=True) as server:
         result = measure(tasks, "pictures", "openai_compatible", server.url)

@@ -37,7 +37,6 @@ def answer(script: Script, **arguments: Any) -> tuple[Response, ScriptedServer]:
     "fault",
     [
         *(Reply(status=status) for status in (408, 409, 429, 500, 502, 503, 504)),
-        Reply("B", fault="reset"),
         Reply("B", fault="truncate"),
         Reply(body=b'{"choices": [{"mess'),
         Reply(body={"choices": []}),
@@ -53,6 +52,14 @@ def test_what_passes_is_tried_again(fault: Reply) -> None:
     assert (response.text, response.failure, response.attempts) == ("B", None, 2)
     assert len(server.requests) == 2
     assert server.requests[0].body == server.requests[1].body
+
+
+def test_a_broken_connection_counts_unless_it_was_kept_for_the_next_request() -> None:
+    response, server = answer(
+        lambda received: Reply(fault="reset") if received.attempt < 2 else "B"
+    )
+    assert (response.text, response.failure, response.attempts) == ("B", None, 2)
+    assert len(server.requests) == 3
 
 
 @pytest.mark.parametrize(

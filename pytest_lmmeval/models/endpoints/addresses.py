@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
-import urllib.request
+import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
@@ -68,13 +69,24 @@ class Address:
         return f"{self.base}{path}{'?' if self.query else ''}{self.query}"
 
 
-def proxy_for(url: str) -> str | None:
-    """Return the proxy that the environment names for ``url``; never one for this machine."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    if _is_loopback(host) or urllib.request.proxy_bypass(host):
-        return None
-    return urllib.request.getproxies().get(parts.scheme)
+def find_url(given: str | None, variables: Iterable[str]) -> str:
+    """Return the base URL that is given, else the environment's.
+
+    Args:
+        given: That of an argument.
+        variables: The environment variables that may hold one, the first that does counts.
+
+    Raises:
+        UsageError: There is none.
+    """
+    named = (os.getenv(variable) for variable in variables)
+    url = given or next((value for value in named if value), None)
+    if not url:
+        raise UsageError(
+            "the argument 'base_url' is missing, for example http://127.0.0.1:8000/v1 (OpenAI's"
+            " own is https://api.openai.com/v1)"
+        )
+    return url
 
 
 def is_this_machine(host: str) -> bool:
@@ -86,7 +98,7 @@ def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return host == "localhost"
+        return host.removesuffix(".") == "localhost"
 
 
 def _shown(parts: SplitResult, url: str) -> str:

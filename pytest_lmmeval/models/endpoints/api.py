@@ -257,7 +257,7 @@ class TemplateAPI(TokenizingLM):
         apart = has_media(request) if self.chat else self.encodes_apart(request)
         if not apart:
             return self._prompts.build(request)
-        return await self._off_loop_if(True, partial(self._prompts.build, request))
+        return await self._here.off_loop(partial(self._prompts.build, request))
 
     async def _ask(self, prompts: Sequence[Prompt]) -> Sequence[Response]:
         """Send prompts of one kind in one body; one that is refused takes no other with it."""
@@ -265,8 +265,7 @@ class TemplateAPI(TokenizingLM):
             body = self._dump(self._payload(prompts))
         except RequestError as error:
             return [self._failed(error)] * len(prompts)
-        assert self._sender is not None, "the model was not started"
-        responses = await self._sender.send(body, partial(self._read, prompts), len(prompts))
+        responses = await self._here.sender.send(body, partial(self._read, prompts), len(prompts))
         refused = responses[0].failure
         if len(prompts) > 1 and refused is not None and refused.kind == "client":
             return [(await self._ask([prompt]))[0] for prompt in prompts]

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import base64
-import concurrent.futures as cf
 import dataclasses
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import orjson
 
 from pytest_lmmeval.errors import ModelUnavailable, RequestError, UsageError
 from pytest_lmmeval.models.base import AsyncLM, Need
-from pytest_lmmeval.models.beside_loop import BesideLoop
-from pytest_lmmeval.models.credentials import Scrubber, find_key
-from pytest_lmmeval.models.endpoints.addresses import Address
+from pytest_lmmeval.models.credentials import Scrubber, SecretHeaders, find_key
+from pytest_lmmeval.models.endpoints.addresses import Address, find_url
 from pytest_lmmeval.models.endpoints.failures import shortened
+from pytest_lmmeval.models.endpoints.opened import OpenedEndpoint
 from pytest_lmmeval.models.endpoints.preflight import Preflight
-from pytest_lmmeval.models.endpoints.probing import Prober
 from pytest_lmmeval.models.endpoints.retries import Outage, RetryPolicy
 from pytest_lmmeval.models.endpoints.sending import Sender
 from pytest_lmmeval.models.endpoints.slots import AdaptiveSlots, FixedSlots
@@ -27,9 +24,9 @@ from pytest_lmmeval.models.endpoints.transport import Limits, Transport
 from pytest_lmmeval.models.messages import has_media, without_media
 from pytest_lmmeval.records import Failure, Instance, Response
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from pytest_lmmeval.models.endpoints.probing import Prober
 
-_ENCODER_THREADS = 4
 _ATTEMPTS = 5
 
 
@@ -119,11 +116,12 @@ class EndpointLM(AsyncLM):
         self.max_gen_toks = max_gen_toks
         self.extra_body = dict(extra_body or {})
         self.startup_timeout = startup_timeout
-        self.address = Address.parse(self._find_url(base_url), self.endpoint, self.root)
+        url = find_url(base_url, self.url_variables)
+        self.address = Address.parse(url, self.endpoint, self.root)
         self._key = find_key(
             api_key, auth_token, variable=self.key_variable, host=self.address.host
         )
-        self._given_header = _Hidden(header or {})
+        self._given_header = SecretHeaders(header or {})
         self._limits = Limits(connect_timeout, timeout)
         self._verify: bool | str = (ca_cert_path or True) if verify_certificate else False
         self._retries = RetryPolicy(
@@ -133,10 +131,7 @@ class EndpointLM(AsyncLM):
             Outage(outage_budget),
             strict=max_retries is not None,
         )
-        self._transport: Transport | None = None
-        self._sender: Sender | None = None
-        self._encoders: cf.ThreadPoolExecutor | None = None
-        self._beside_loop: BesideLoop | None = None
+        self._opened: OpenedEndpoint | None = None
         self.engine: str | None = None
         self.context_length: int | None = None
         self._is_probed = probe
@@ -196,21 +191,18 @@ class EndpointLM(AsyncLM):
         except (ValueError, KeyError) as error:
             # How lm-eval's subclasses say that a key is missing.
             raise ModelUnavailable(str(error)) from error
-        self._encoders = cf.ThreadPoolExecutor(
-            min(_ENCODER_THREADS, os.cpu_count() or 1), "lmm-encode"
-        )
-        self._beside_loop = BesideLoop(self._encoders)
-        self._transport = Transport(headers, self._limits, self._scrub, verify=self._verify)
-        await self._transport.open()
-        self._sender = Sender(
-            self._transport,
+        transport = Transport(headers, self._limits, self._scrub, verify=self._verify)
+        await transport.open()
+        sender = Sender(
+            transport,
             self.address.url(self.endpoint),
             self._retries,
             self._scrub,
             self.adaptive or FixedSlots(self._bodies),
         )
+        self._opened = OpenedEndpoint(transport, sender)
         served = await Preflight(
-            self._transport,
+            transport,
             self.address,
             self.endpoint,
             has_key=bool(self.api_key),
@@ -218,7 +210,7 @@ class EndpointLM(AsyncLM):
             key_variable=self.key_variable,
         ).run(self.model)
         self.engine, self.context_length = served.engine, served.context_length
-        self._prober = Prober(self, self.address.base, self._scrub) if self._is_probed else None
+        self._prober = None  # what an earlier start found out may hold no longer
 
     async def probe(self, need: Need) -> None:
         """Find out, by asking, whether the endpoint does what a task needs; once for each need.
@@ -226,8 +218,14 @@ class EndpointLM(AsyncLM):
         Raises:
             Unsupported: It does not; the message says what it did instead.
         """
-        if self._prober is not None:
-            await self._prober.require(need)
+        if not self._is_probed:
+            return
+        if self._prober is None:
+            # Deferred: who asks for texts alone needs no probe.
+            from pytest_lmmeval.models.endpoints.probing import Prober
+
+            self._prober = Prober(self, self.address.base, self._scrub)
+        await self._prober.require(need)
 
     async def ask_once(
         self, request: Instance, extra: Mapping[str, Any] | None = None
@@ -258,9 +256,7 @@ class EndpointLM(AsyncLM):
         return 0
 
     async def _post_once(self, payload: Mapping[str, Any], extra: Mapping[str, Any] | None) -> Any:
-        assert self._transport is not None, "the model was not started"
-        body = self._dump({**payload, **(extra or {})})
-        return await self._transport.request("POST", self.address.url(self.endpoint), body)
+        return await self._here.sender.send_once(self._dump({**payload, **(extra or {})}))
 
     def waiting(self) -> dict[str, int]:
         """Return how many requests wait for another attempt; see ``AsyncLM``."""
@@ -268,25 +264,24 @@ class EndpointLM(AsyncLM):
 
     async def aclose(self) -> None:
         """Close all connections and threads."""
-        if self._transport is not None:
-            await self._transport.close()
-        if self._encoders is not None:
-            self._encoders.shutdown(wait=False, cancel_futures=True)
-            self._encoders = None
+        if self._opened is not None:
+            await self._opened.close()
 
     async def respond(self, request: Instance) -> Response:
         """Send ``request`` until it is answered or has failed for good."""
         shows, resized = has_media(request), 0
         try:
-            body = await self._off_loop_if(shows, lambda: self._dump(self.create_payload(request)))
+            if shows:
+                body = await self._here.off_loop(lambda: self._dump(self.create_payload(request)))
+            else:
+                body = self._dump(self.create_payload(request))
         except RequestError as error:
             return self._failed(error)
         if shows:
             resized = self.resized_images(request)
             # While the answer is on its way, the body is all that is needed of the media.
             request = without_media(request)
-        assert self._sender is not None, "the model was not started"
-        (response,) = await self._sender.send(
+        (response,) = await self._here.sender.send(
             body, lambda answer: [self.parse_response(request, answer)]
         )
         return dataclasses.replace(response, resized=resized) if resized else response
@@ -315,22 +310,10 @@ class EndpointLM(AsyncLM):
     def _scrub(self) -> Scrubber:
         return Scrubber([self.api_key, *self.header.values(), *(self.address.user or ())])
 
-    def _find_url(self, given: str | None) -> str:
-        named = (os.getenv(variable) for variable in self.url_variables)
-        url = given or next((value for value in named if value), None)
-        if not url:
-            raise UsageError(
-                "the argument 'base_url' is missing, for example http://127.0.0.1:8000/v1 (OpenAI's"
-                " own is https://api.openai.com/v1)"
-            )
-        return url
-
-    async def _off_loop_if(self, slow: bool, build: Callable[[], T]) -> T:
-        """Build a body once, however often it is sent; off the loop where that takes long."""
-        if not slow:
-            return build()
-        assert self._beside_loop is not None, "the model was not started"
-        return await self._beside_loop.do(build)
+    @property
+    def _here(self) -> OpenedEndpoint:
+        assert self._opened is not None, "the model was not started"
+        return self._opened
 
     def _dump(self, payload: Mapping[str, Any]) -> bytes:
         return orjson.dumps({**payload, **self.extra_body})
@@ -339,10 +322,3 @@ class EndpointLM(AsyncLM):
         """Return the response to a request that cannot be sent."""
         message = shortened(self._scrub(error.message))
         return Response(failure=Failure(error.kind, message), attempts=0)
-
-
-class _Hidden(dict[str, Any]):
-    """Headers, whose values no ``repr`` shows."""
-
-    def __repr__(self) -> str:
-        return f"{{{', '.join(f'{name!r}: ***' for name in self)}}}"

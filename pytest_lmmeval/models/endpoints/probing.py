@@ -86,6 +86,10 @@ class Prober:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 return await self._model.ask_once(request, extra)
+            except RequestError as error:
+                # As for the run's own requests: what an answer lacks, the next one may have.
+                if error.kind != "invalid_response" or attempt == _ATTEMPTS:
+                    raise
             except AttemptError as error:
                 passing = error.kind in _PASSING or error.away
                 # One timeout was long enough to wait.

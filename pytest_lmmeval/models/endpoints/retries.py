@@ -17,11 +17,12 @@ import random
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
-
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
+from typing import TYPE_CHECKING, TypeVar
 
 from pytest_lmmeval.models.endpoints.failures import AttemptError
+
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
 
 T = TypeVar("T")
 
@@ -149,6 +150,9 @@ class RetryPolicy:
             behind_us = [error]
         request = _Attempts(self, answers)
         # Only now, for nearly all requests need one attempt, and tenacity costs as much as one.
+        # Deferred for the same reason: most runs have no other request.
+        from tenacity import AsyncRetrying, retry_if_exception
+
         try:
             async for attempt in AsyncRetrying(
                 retry=retry_if_exception(_can_be_retried),

@@ -74,6 +74,14 @@ class Sender:
             failure = self.failed(error.kind, error.message, attempts=attempts, latency=seconds)
             return [failure] * count
 
+    async def send_once(self, body: bytes) -> Any:
+        """Return the JSON of the answer to a body that is not sent again.
+
+        Raises:
+            AttemptError: There is none.
+        """
+        return await self._transport.request("POST", self._url, body)
+
     def failed(
         self, kind: FailureKind, message: str, *, attempts: int, latency: float = 0.0
     ) -> Response:

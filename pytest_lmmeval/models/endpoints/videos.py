@@ -6,15 +6,17 @@ Names and defaults of the arguments are those of lmms-eval's models ``openai`` a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_lmmeval.errors import RequestError, UsageError
 from pytest_lmmeval.models.endpoints.images import ImageEndpoint
-from pytest_lmmeval.models.frames import QwenSampling, Sampling
 from pytest_lmmeval.models.media import data_url
-from pytest_lmmeval.models.video import opened
 from pytest_lmmeval.records import VideoPart
+
+if TYPE_CHECKING:
+    from pytest_lmmeval.models.frames import Sampling
 
 _FRAMES = 10
 _URLS = ("http://", "https://", "file://", "data:")
@@ -63,9 +65,7 @@ class VideoEndpoint(ImageEndpoint):
                 raise UsageError(f"{name} must be above 0, not {number!r}")
         if min_pixels and max_pixels and min_pixels > max_pixels:
             raise UsageError(f"min_pixels={min_pixels} is more than max_pixels={max_pixels}")
-        self.frame_sampling: Sampling = QwenSampling(
-            frames, per_second, max_frames, min_pixels, max_pixels
-        )
+        self._frames_asked = (frames, per_second, max_frames, min_pixels, max_pixels)
         self.frame_count = frames
         usual = {"nframes": _FRAMES, "is_qwen3_vl": False, "pass_video_url": False}
         chosen = numbers | {"is_qwen3_vl": is_qwen3_vl, "pass_video_url": pass_video_url}
@@ -73,6 +73,14 @@ class VideoEndpoint(ImageEndpoint):
         self.is_qwen3_vl = is_qwen3_vl
         self.pass_video_url = pass_video_url
         self.decodes_videos = not pass_video_url
+
+    @cached_property
+    def frame_sampling(self) -> Sampling:
+        """Which frames are shown, and how large."""
+        # Deferred, as below: most runs show no video.
+        from pytest_lmmeval.models.frames import QwenSampling
+
+        return QwenSampling(*self._frames_asked)
 
     def identity(self) -> dict[str, str]:
         """Return what ``EndpointLM`` does, and how videos are shown where that was changed."""
@@ -101,6 +109,8 @@ class VideoEndpoint(ImageEndpoint):
         if self.pass_video_url:
             yield {"type": "video_url", "video_url": {"url": _address(part, owner)}}
             return
+        from pytest_lmmeval.models.video import opened
+
         with opened(part, owner) as clip:
             indices = clip.indices(self.frame_sampling)
             images = clip.images(indices, self.frame_sampling)

@@ -31,4 +31,4 @@ def decoded(answer: str) -> Response:
     try:
         return Response.from_builtins(json.loads(answer))
     except (ValueError, TypeError) as error:
-        raise JournalError(f"an answer in it cannot be read: {error}") from error
+        raise JournalError(f"an answer in the journal cannot be read: {error}") from error

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pytest_lmmeval.config.run_config import RunConfig
-from pytest_lmmeval.errors import JournalError, UsageError
+from pytest_lmmeval.errors import JournalError, ModelUnavailable, nearest
 from pytest_lmmeval.models.base import LM
 from pytest_lmmeval.pipeline.journal.journal import Journal
 from pytest_lmmeval.pipeline.journal.replay import Replay
@@ -94,9 +94,8 @@ class Journals:
         """Return who is asked: the model, or with ``--lmm-replay`` one that is not there.
 
         Raises:
-            UsageError: There is no journal to replay.
-            JournalError: It cannot be read.
-            ModelUnavailable: It has no run of the model.
+            JournalError: The journal cannot be read.
+            ModelUnavailable: There is none, or it has no run of the model.
         """
         if not self.config.replay or isinstance(model, Replay):
             return model
@@ -107,9 +106,10 @@ class Journals:
 
     def _replay(self, model: LM) -> Replay:
         if not self.path.is_file():
-            raise UsageError(
-                f"--lmm-replay: there is no journal {self.path}; a run with --lmm-use-cache keeps "
-                "its answers for good"
+            beside = [path.name for path in self.path.parent.glob("*.sqlite")]
+            raise ModelUnavailable(
+                f"--lmm-replay: there is no journal {self.path}.{nearest(self.path.name, beside)} A"
+                " run with --lmm-use-cache keeps its answers for good"
             )
         store = self._store()
         try:

@@ -20,6 +20,14 @@ from pytest_lmmeval.models.endpoints.http.exchange import (
 
 # A longer body goes out beside its head: joining them would copy it.
 _JOINED_BELOW = 1 << 16
+# What aiohttp and most clients read, too: lines that end without CR, headers folded as of old,
+# spaces behind a chunk's size, and a length beside chunks, which then counts for nothing.
+_FORGIVEN = {
+    "lenient_headers": True,
+    "lenient_chunked_length": True,
+    "lenient_optional_cr_before_lf": True,
+    "lenient_spaces_after_chunk_size": True,
+}
 _SAY_WHERE_IT_ENDS = frozenset({"content-length", "transfer-encoding"})
 
 
@@ -34,11 +42,13 @@ class Connection(asyncio.Protocol):
         self._lost = lost
         self._loop = asyncio.get_running_loop()
         self._parser = httptools.HttpResponseParser(self)
+        self._parser.set_dangerous_leniencies(**_FORGIVEN)
         self._transport: asyncio.Transport | None = None
         self._answered: asyncio.Future[Answer] | None = None
         self._limit = 0.0
         self._deadline = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        self._is_long = False
         self._begun = False
         self._headers: dict[str, str] = {}
         self._pieces: list[bytes] = []
@@ -47,6 +57,11 @@ class Connection(asyncio.Protocol):
     def is_open(self) -> bool:
         """Whether another request can be sent."""
         return self._transport is not None and not self._transport.is_closing()
+
+    @property
+    def waited(self) -> float:
+        """For how many seconds the last request has been on it."""
+        return self._loop.time() - (self._deadline - self._limit)
 
     async def ask(self, head: bytes, body: bytes, limit: float) -> Answer:
         """Send a request and return the answer.
@@ -63,12 +78,13 @@ class Connection(asyncio.Protocol):
         answered: asyncio.Future[Answer] = self._loop.create_future()
         self._answered = answered
         self._be_done_within(limit)
+        self._is_long = len(body) >= _JOINED_BELOW
         try:
-            if len(body) < _JOINED_BELOW:
-                self._transport.write(head + body)
-            else:
+            if self._is_long:
                 self._transport.write(head)
                 self._transport.write(memoryview(body))
+            else:
+                self._transport.write(head + body)
             return await answered
         except BaseException:  # cancelled, say: what comes on it now is nobody's answer
             self.abort()
@@ -115,8 +131,9 @@ class Connection(asyncio.Protocol):
             self.abort()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header."""
-        self._headers[name.decode("latin-1").lower()] = value.decode("utf-8", "replace")
+        """Keep a header; what comes behind a body is none (RFC 9110, section 6.5.1)."""
+        if not self._begun:
+            self._headers[name.decode("latin-1").lower()] = value.decode("utf-8", "replace")
 
     def on_headers_complete(self) -> None:
         """Note that an answer began."""
@@ -128,16 +145,21 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """Hand the answer over, unless it is an interim one (RFC 9110, section 15.2)."""
-        if self._parser.get_status_code() < 200:
+        status = self._parser.get_status_code()
+        if status < 200:
             self._begun, self._headers = False, {}
             return
-        assert self._transport is not None, "it is not connected"
-        # A server that refuses a request may do so before it has read all of it.
-        if self._transport.get_write_buffer_size() or not self._parser.should_keep_alive():
+        if self._may_be_unread(status) or not self._parser.should_keep_alive():
             self.abort()
         self._finish()
 
     # Ends.
+
+    def _may_be_unread(self, status: int) -> bool:
+        """Whether the server may have answered before it had read all of the request."""
+        assert self._transport is not None, "it is not connected"
+        # A refusal need not wait for the body, and how much TLS still holds of it is not known.
+        return self._is_long and (status >= 300 or self._transport.get_write_buffer_size() > 0)
 
     def _finish(self) -> None:
         headers, pieces = self._headers, self._pieces
@@ -145,12 +167,15 @@ class Connection(asyncio.Protocol):
         content = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         if self._answered is None or self._answered.done():
             return
+        status = self._parser.get_status_code()
         try:
             content = decoded(content, headers.get("content-encoding", ""))
         except AttemptError as error:
-            self._answered.set_exception(error)
-            return
-        self._answered.set_result(Answer(self._parser.get_status_code(), headers, content))
+            if status < 300:
+                self._answered.set_exception(error)
+                return
+            content = b""  # what the status says counts, whatever the words beside it
+        self._answered.set_result(Answer(status, headers, content))
 
     def _fail(self, error: AttemptError) -> None:
         if self._answered is not None and not self._answered.done():

@@ -30,8 +30,10 @@ _UNQUOTED = "/%:@!$&'()*+,;=~?"
 # As long as aiohttp keeps an idle connection, and a name's addresses.
 _IDLE_FOR = 15.0
 _ADDRESSES_FOR = 10.0
+_SECONDS_APART = 0.002
 _NEXT_ADDRESS_AFTER = 0.25  # RFC 8305, section 8
 _CLOSED_WITHIN = 1.0
+_CLOSED_AS_WE_SENT = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +123,27 @@ class Server:
         self._idle: list[tuple[float, Connection]] = []
         self._addresses: asyncio.Future[deque[Any]] | None = None
         self._stale_at = 0.0
+        self._next_at = 0.0
+        self._most_open = 0
 
     async def ask(self, head: bytes, body: bytes, limit: float) -> Answer:
-        """Send a request on an idle connection, or on a new one."""
-        connection = self._idle_one() or await self._connected(min(self._connect, limit))
-        answer = await connection.ask(head, body, limit)
+        """Send a request on an idle connection, or on a new one.
+
+        A server may close an idle connection just as a request is on its way, which it then never
+        sees (RFC 9112, section 9.3.1). That is no failure: the request goes out anew.
+        """
+        connection = self._idle_one() or await self._turn()
+        if connection is not None:
+            try:
+                answer = await connection.ask(head, body, limit)
+            except AttemptError as error:
+                # What takes longer is a server that had the request, and broke down over it.
+                if not error.away or connection.waited > _CLOSED_AS_WE_SENT:
+                    raise
+                connection = None
+        if connection is None:
+            connection = await self._connected(min(self._connect, limit))
+            answer = await connection.ask(head, body, limit)
         if connection.is_open:
             self._idle.append((self._loop.time(), connection))
         return answer
@@ -138,6 +156,23 @@ class Server:
             connection.abort()
         if self._open:
             await asyncio.wait(self._open.values(), timeout=_CLOSED_WITHIN)
+
+    async def _turn(self) -> Connection | None:
+        """Wait until another connection may be made; return one that is idle by then, if any.
+
+        A server that is slow to accept, as those of a few threads are, loses what exceeds its
+        backlog, which may be 5, and the network then tries again in seconds. Another one in the
+        place of one that was closed needs no waiting.
+        """
+        if len(self._open) < self._most_open:
+            return None
+        now = self._loop.time()
+        begins = max(now, self._next_at)
+        self._next_at = begins + _SECONDS_APART
+        if begins == now:
+            return None
+        await asyncio.sleep(begins - now)
+        return self._idle_one()
 
     def _idle_one(self) -> Connection | None:
         """Return the connection that was used last; close it if that is long ago."""
@@ -171,6 +206,7 @@ class Server:
             lambda: Connection(self._forget), sock=found, ssl=self._context, server_hostname=name
         )
         self._open[connection] = self._loop.create_future()
+        self._most_open = max(self._most_open, len(self._open))
         return connection
 
     async def _resolved(self) -> deque[Any]:
@@ -193,5 +229,7 @@ class Server:
 
     def _forget(self, connection: Connection) -> None:
         closed = self._open.pop(connection, None)
+        if not self._open:  # it may have been started anew
+            self._most_open = 0
         if closed is not None and not closed.done():
             closed.set_result(None)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import socket
 import ssl
 import zlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
 from pytest_lmmeval.models.endpoints.failures import AttemptError
 
 ACCEPTED_ENCODINGS = "gzip, deflate"
-_ANY_ZLIB = zlib.MAX_WBITS | 32  # gzip or zlib, whichever the content begins with
+_GZIP = b"\x1f\x8b"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +64,17 @@ def decoded(content: bytes, encoding: str) -> bytes:
         AttemptError: The coding is unknown or broken.
     """
     coding = encoding.strip().lower()
-    if coding in ("", "identity"):
+    if coding in ("", "identity") or not content:
         return content
     if coding not in ("gzip", "x-gzip", "deflate"):
         raise unreadable(f"the answer's content coding {coding!r} was not asked for")
     try:
-        return zlib.decompress(content, _ANY_ZLIB)
-    except zlib.error:
-        pass
-    try:
+        if content.startswith(_GZIP):
+            return gzip.decompress(content)
+        with suppress(zlib.error):
+            return zlib.decompress(content)
         return zlib.decompress(content, -zlib.MAX_WBITS)  # what some servers call "deflate"
-    except zlib.error:
+    except (zlib.error, OSError, EOFError):
         raise unreadable(f"the answer cannot be decompressed ({coding})") from None
 
 

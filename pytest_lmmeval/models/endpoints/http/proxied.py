@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import aiohttp
 
-from pytest_lmmeval.models.endpoints.failures import AttemptError
+from pytest_lmmeval.models.endpoints.failures import AttemptError, failure_of
 from pytest_lmmeval.models.endpoints.http.exchange import (
     Answer,
     broken_off,
@@ -36,10 +36,12 @@ class ProxiedClient:
     ) -> None:
         self._proxy = proxy
         self._connect = connect
+        # Not the session's own: those aiohttp sends to the proxy as well, the key among them, and
+        # before there is any TLS.
+        self._headers = headers
         self._session = aiohttp.ClientSession(
             # How many requests are sent at once is not decided here.
             connector=aiohttp.TCPConnector(limit=0, ssl=context),
-            headers=headers,
             # A cookie that one answer sets must not reach the next request.
             cookie_jar=aiohttp.DummyCookieJar(),
         )
@@ -52,6 +54,7 @@ class ProxiedClient:
                 method,
                 url,
                 data=_streamed(body),
+                headers=self._headers,
                 allow_redirects=False,
                 proxy=self._proxy,
                 timeout=aiohttp.ClientTimeout(total=limit, sock_connect=connect),
@@ -75,6 +78,13 @@ def _broken(error: Exception) -> AttemptError:
     """Classify an attempt that brought no complete answer."""
     if isinstance(error, aiohttp.InvalidURL):
         return AttemptError("connection", f"InvalidURL: {error}", retry=False)
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return _refused(error)
+    # The server's name is looked up by the proxy.
+    if isinstance(error, aiohttp.ClientProxyConnectionError | aiohttp.ClientConnectorDNSError):
+        met = no_connection(error.os_error)
+        met.message = f"the proxy {error.host}:{error.port}: {met.message}"
+        return met
     if isinstance(error, aiohttp.ClientPayloadError):
         return broken_off()
     if isinstance(error, aiohttp.ClientResponseError):
@@ -84,6 +94,14 @@ def _broken(error: Exception) -> AttemptError:
     return no_connection(
         error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
     )
+
+
+def _refused(error: aiohttp.ClientHttpProxyError) -> AttemptError:
+    """Classify what a proxy says that opens no way to the server."""
+    met = failure_of(error.status, error.headers or {}, b"")
+    met.kind = "connection"  # it is not the server that speaks: 403 does not mean the key
+    met.message = f"the proxy answers HTTP {error.status} {error.message}".rstrip()
+    return met
 
 
 def _streamed(body: bytes | None) -> bytes | io.BytesIO | None:
