@@ -52,7 +52,8 @@ class Summary:
 
 def write_summary(writer: TerminalWriter, summary: Summary, *, quiet: bool = False) -> None:
     """Print the table of gates, with one line each of totals, files and what is missing."""
-    if not (summary.rows or summary.outcomes or summary.incomplete or summary.notices):
+    notices = () if quiet else summary.notices
+    if not (summary.rows or summary.outcomes or summary.incomplete or notices):
         return
     writer.write_sep("=", "lmmeval")
     if summary.rows:

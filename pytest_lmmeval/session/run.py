@@ -145,7 +145,10 @@ class BenchmarkRun:
         return config_text(self.config, plans, about, self.progress.levels)
 
     def _write(self) -> None:
-        """Write samples of all tasks, and results of those that are complete."""
+        """Write samples of all tasks, and results of those that are complete.
+
+        Both in an order that does not depend on which part was through first.
+        """
         for key, name in self._found.names().items():
             self._files.join_samples(key, name)
         self._found.sum_up()
@@ -154,10 +157,10 @@ class BenchmarkRun:
         results = results_dict(self._found.tasks.values(), config, self._found.groups)
         results["verdicts"] = [
             {"node_id": "::".join(place), **asdict(row.verdict)}
-            for place, row in self.verdicts.rows.items()
+            for place, row in sorted(self.verdicts.rows.items())
             if row.note != "no baseline"
         ]
-        tasks, names = self.ledger.tasks.items(), self._found.names()
+        tasks, names = sorted(self.ledger.tasks.items()), self._found.names()
         results["resized_images"] = {names[key]: t.resized for key, t in tasks if t.resized}
         results["recalled_answers"] = {names[key]: t.recalled for key, t in tasks if t.recalled}
         results["incomplete"] = {key: task.missing for key, task in tasks if task.missing}

@@ -46,6 +46,8 @@ def stuck() -> Iterator[tuple[ScriptedServer, threading.Event]]:
         if request.number >= ANSWERED:
             waiting.set()
             over.wait(LONG)
+        # So that none of the first part's docs comes so late that it is kept waiting, too.
+        time.sleep(0.1)
         return request.prompt
 
     with ScriptedServer(script) as server:

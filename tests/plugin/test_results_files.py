@@ -24,6 +24,11 @@ def test_a_task_whose_gates_are_deselected_is_in_the_results(two: Project) -> No
             path.unlink()
 
 
+def test_tasks_are_in_the_order_of_their_names_whichever_was_through_first(two: Project) -> None:
+    two.run("small.yaml", "big.yaml", *OPTIONS)
+    assert list(results_of(two.pytester.path / "out")["results"]) == ["big", "small"]
+
+
 def test_the_settings_of_a_suites_task_are_recorded(two: Project) -> None:
     suite = """
 lmmeval: 1
