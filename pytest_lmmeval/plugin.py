@@ -17,13 +17,11 @@ from pytest_lmmeval.config.options import PREFIX, add_options
 from pytest_lmmeval.session.start import report_header, start, start_if_put_off
 from pytest_lmmeval.session.state import (
     has_options,
-    note_run_id,
     read_options,
     register_hooked_models,
     run_of,
 )
-from pytest_lmmeval.session.unfit_workers import end_if_unfit
-from pytest_lmmeval.session.worker_places import places_of, tell_models
+from pytest_lmmeval.session.worker_places import tell_models
 
 if TYPE_CHECKING:
     from pytest_lmmeval.config.run_config import RunConfig
@@ -134,24 +132,20 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Note the id that xdist gives the run: its processes find each other's servers by it.
-
-    And tell the worker its place and what to send, and give it a way to tell how far it is.
-    """
-    note_run_id(node.config, node.workerinput["testrunuid"])
-    node.workerinput.update(places_of(node.config).take(node.gateway.id))
-    node.workerinput["lmm_writes_samples"] = read_options(node.config).writes_samples
+    """Let a worker know what it needs to."""
     # Deferred: only a session with workers needs it.
-    from pytest_lmmeval.session.progress_link import connect
+    from pytest_lmmeval.session.nodes import set_up
 
-    connect(node)
+    set_up(node)
 
 
 @pytest.hookimpl(optionalhook=True, tryfirst=True)
 def pytest_testnodedown(node: Any, error: object) -> None:
-    """Free the place of a worker that is gone; end a run in which it could not take part."""
-    places_of(node.config).give_up(node.gateway.id)
-    end_if_unfit(node, error)
+    """Let the others know of a worker that is gone; end a run in which it could not take part."""
+    # Deferred, as above.
+    from pytest_lmmeval.session.nodes import take_leave
+
+    take_leave(node, error)
 
 
 @pytest.hookimpl(optionalhook=True, wrapper=True)

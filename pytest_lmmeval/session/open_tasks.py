@@ -44,7 +44,7 @@ class OpenTasks:
         self.config = config
         self.worker = worker
         self.models = ModelPool(config, worker, run_id)
-        self.journals = Journals(config, run_id, has_siblings=worker is not None)
+        self.journals = Journals(config, run_id)
         self.watch: Watch = Unwatched()
         self.orders: dict[str, RandomOrder] = {}
         self.failed_by_hand = False

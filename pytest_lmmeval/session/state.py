@@ -45,6 +45,7 @@ def run_of(config: pytest.Config) -> BenchmarkRun:
 
         import_own_modules_plainly(config)
         with no_look():  # some 30,000 objects are made
+            from pytest_lmmeval.session.deaths import listen
             from pytest_lmmeval.session.hooks import BenchmarkHooks
             from pytest_lmmeval.session.model_pool import Worker
             from pytest_lmmeval.session.run import BenchmarkRun
@@ -55,6 +56,7 @@ def run_of(config: pytest.Config) -> BenchmarkRun:
         given = getattr(config, "workerinput", None)
         run_id = given["testrunuid"] if given else config.stash.setdefault(RUN_ID, uuid4().hex)
         run = BenchmarkRun(settings, selection, Worker.of(given), run_id)
+        listen(config, run.open.journals.siblings)
         config.stash[RUN] = run
         config.pluginmanager.register(BenchmarkHooks(run), "lmmeval-hooks")
     return config.stash[RUN]

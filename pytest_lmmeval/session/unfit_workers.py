@@ -20,12 +20,12 @@ def end_if_unfit(node: Any, error: object) -> None:
 
     Args:
         node: xdist's node that went down.
-        error: What xdist knows of the reason; None or the like for a worker that is through.
+        error: What xdist knows of the reason.
 
     Raises:
         pytest.UsageError: It could not; says which worker, and why.
     """
-    if not error or not (is_active(node.config) or has_options(node.config)):
+    if not (is_active(node.config) or has_options(node.config)):
         return
     node.gateway.exit()
     # The last line of a traceback, and what follows of the message.

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -143,6 +144,14 @@ def test_a_worker_that_is_killed_costs_what_it_had_in_flight(
     assert "6 passed" in ran.stdout, ran.stdout
     assert len(served.server.requests) <= 2 * DOCS + AT_ONCE
     assert served.results() == whole
+
+
+def test_workers_look_nothing_up_while_none_has_died(served: ServedProject) -> None:
+    assert served.run("-n2").returncode == 0
+    with contextlib.closing(sqlite3.connect(served.path / ".lmmeval/journal.sqlite")) as journal:
+        made = journal.execute("SELECT sql FROM sqlite_master WHERE type = 'index'").fetchall()
+    # The first look makes the index, which each answer that is kept then has to enter.
+    assert not [sql for (sql,) in made if sql is not None]
 
 
 def test_ctrl_c_keeps_what_was_answered(served: ServedProject, undisturbed: dict[str, Any]) -> None:

@@ -17,6 +17,7 @@ from pytest_lmmeval.models.base import LM
 from pytest_lmmeval.pipeline.journal.answer_text import decoded, encoded
 from pytest_lmmeval.pipeline.journal.keys import answer_key, doc_name, made_from, model_key
 from pytest_lmmeval.pipeline.journal.replay import Replay
+from pytest_lmmeval.pipeline.journal.siblings import Siblings
 from pytest_lmmeval.pipeline.journal.store import Entry, Store
 from pytest_lmmeval.pipeline.shards import Request
 from pytest_lmmeval.records import Response
@@ -34,14 +35,14 @@ class Journal:
         store: The open file; None where nothing is kept, or once it cannot be used any more.
         reuse: Whether answers of earlier runs count.
         takes_over: Whether an earlier run's answer that counts becomes this run's.
-        has_siblings: Whether other processes of the run may have asked what is asked here.
+        siblings: The run's other processes. Once one has died, its answers count, too.
         problem: Why nothing is kept (any more), if so.
     """
 
     store: Store | None = None
     reuse: bool = False
     takes_over: bool = False
-    has_siblings: bool = False
+    siblings: Siblings = field(default_factory=Siblings)
     problem: str | None = None
     _model: bytes = field(default=b"", init=False, repr=False)
     _entries: list[Entry] = field(default_factory=list, init=False, repr=False)
@@ -67,7 +68,7 @@ class Journal:
     def find(self, request: Request) -> Response | None:
         """Return the answer to a request, None if it has to be asked."""
         # Without a name two uses of a task cannot be told apart, and each is asked for itself.
-        may_be_there = self.reuse or (self.has_siblings and request.run.shard.name)
+        may_be_there = self.reuse or (self.siblings.some_died and request.run.shard.name)
         if self.store is None or not may_be_there:
             return None
         key = answer_key(self._model, request)

@@ -11,6 +11,7 @@ from pytest_lmmeval.errors import JournalError, ModelUnavailable, nearest
 from pytest_lmmeval.models.base import LM
 from pytest_lmmeval.pipeline.journal.journal import Journal
 from pytest_lmmeval.pipeline.journal.replay import Replay
+from pytest_lmmeval.pipeline.journal.siblings import Siblings
 from pytest_lmmeval.pipeline.journal.store import Store
 
 FOLDER = ".lmmeval"
@@ -31,12 +32,12 @@ class Journals:
     Attributes:
         config: What the user asked for.
         run: Name of the run, the same in all of its processes.
-        has_siblings: Whether the run has several processes.
+        siblings: The run's other processes.
     """
 
     config: RunConfig
     run: str
-    has_siblings: bool = False
+    siblings: Siblings = field(default_factory=Siblings)
     _opened: list[Journal] = field(default_factory=list, init=False, repr=False)
     _stand_ins: dict[int, tuple[LM, Replay]] = field(default_factory=dict, init=False, repr=False)
     _is_left: bool = field(default=False, init=False, repr=False)
@@ -79,7 +80,7 @@ class Journals:
             store,
             reuse=bool(config.resume or self.is_for_good),
             takes_over=config.resume and not self.is_for_good,
-            has_siblings=self.has_siblings,
+            siblings=self.siblings,
         )
         self._opened.append(journal)
         return journal
