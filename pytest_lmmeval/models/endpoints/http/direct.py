@@ -30,7 +30,7 @@ _UNQUOTED = "/%:@!$&'()*+,;=~?"
 # As long as aiohttp keeps an idle connection, and a name's addresses.
 _IDLE_FOR = 15.0
 _ADDRESSES_FOR = 10.0
-_SECONDS_APART = 0.002
+_SECONDS_APART = 0.001
 _NEXT_ADDRESS_AFTER = 0.25  # RFC 8305, section 8
 _CLOSED_WITHIN = 1.0
 _CLOSED_AS_WE_SENT = 1.0
