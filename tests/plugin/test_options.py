@@ -283,7 +283,7 @@ def test_a_usage_error_ends_pytest_with_one_line(
     pytester: pytest.Pytester, args: tuple[str, ...], expectation: str, workers: tuple[str, ...]
 ) -> None:
     pytester.makepyfile("def test_other(): pass")
-    # Workers that have started before an error is found would print pytest-asyncio's warning of it.
+    # Where this is not set, pytest-asyncio warns on stderr in each worker that has started.
     pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
     result = pytester.runpytest_subprocess(*args, *workers)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
